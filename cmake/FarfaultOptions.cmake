@@ -1,0 +1,20 @@
+if(NOT CMAKE_BUILD_TYPE AND PROJECT_IS_TOP_LEVEL)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "" FORCE)
+endif()
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+find_program(FARFAULT_CCACHE ccache)
+if(FARFAULT_CCACHE AND PROJECT_IS_TOP_LEVEL AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${FARFAULT_CCACHE})
+endif()
+
+# Everything that is compiled here gets these; users of the library get only C++20 and the include path.
+add_library(farfault_build_options INTERFACE)
+target_compile_features(farfault_build_options INTERFACE cxx_std_20)
+target_compile_options(farfault_build_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor -Wold-style-cast -Wunused-result
+  $<$<BOOL:${FARFAULT_WARNINGS_AS_ERRORS}>:-Werror>)
+if(FARFAULT_SANITIZE)
+  target_compile_options(farfault_build_options INTERFACE -fsanitize=${FARFAULT_SANITIZE} -fno-omit-frame-pointer
+    $<$<STREQUAL:${FARFAULT_SANITIZE},thread>:-Wno-tsan>)
+  target_link_options(farfault_build_options INTERFACE -fsanitize=${FARFAULT_SANITIZE})
+endif()

@@ -1,0 +1,109 @@
+#ifndef FARFAULT_GUEST_MEMORY_H_
+#define FARFAULT_GUEST_MEMORY_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "farfault/page.h"
+
+namespace farfault {
+
+inline constexpr std::uint64_t kSmallPage = 4096;
+inline constexpr std::uint64_t kHugePage = 2u << 20;
+inline constexpr std::size_t kMaxRegions = 64;
+inline constexpr std::size_t kMaxRegionName = 63;
+
+/// One contiguous range of guest memory as it is mapped in this process. Nothing here is owned: the mapping
+/// and the file descriptor must outlive every session that uses them.
+struct Region {
+  /// Tells the two ends which regions belong together; 1 to `kMaxRegionName` bytes, unique in a session.
+  std::string name;
+  /// First byte, aligned to `page_size`.
+  std::byte* base = nullptr;
+  /// Bytes, a multiple of `page_size`, not 0.
+  std::uint64_t length = 0;
+  /// `kSmallPage`, or `kHugePage` for hugetlbfs. A mapping on transparent huge pages is `kSmallPage`.
+  std::uint64_t page_size = kSmallPage;
+  /// The file behind the mapping (memfd, tmpfs, hugetlbfs), mapped shared: pages land where they will live.
+  /// -1 for private anonymous memory, which takes the staged path through a small ring and `UFFDIO_COPY`.
+  int fd = -1;
+  /// Where `base` lies in the file, in bytes.
+  std::uint64_t file_offset = 0;
+};
+
+/// The regions of one guest, checked once. Copyable; holds no resources.
+class GuestMemory {
+ public:
+  GuestMemory() = default;
+
+  /// kInvalidArgument, naming the region and the value: no or too many regions, empty or repeated name, zero or
+  /// unaligned length, base or offset, another page size, overlap.
+  static absl::StatusOr<GuestMemory> Create(std::vector<Region> regions);
+
+  std::span<const Region> regions() const { return regions_; }
+  std::uint64_t total_bytes() const { return total_bytes_; }
+  std::uint64_t total_pages() const { return total_pages_; }
+
+  /// The pages of region `index`.
+  PageRun pages_of(std::size_t index) const { return runs_[index]; }
+
+  /// The page that holds `address`, an address in one of the regions; kNotFound otherwise.
+  absl::StatusOr<PageIndex> PageAt(const void* address) const;
+
+ private:
+  std::vector<Region> regions_;
+  std::vector<PageRun> runs_;
+  std::uint64_t total_bytes_ = 0;
+  std::uint64_t total_pages_ = 0;
+};
+
+/// A mapping with its file that unmaps and closes itself. A convenience for programs that have no allocator for guest
+/// memory of their own. Move-only; not for concurrent use, but the memory is plain memory.
+class OwnedRegion {
+ public:
+  struct Placement {
+    std::uint64_t page_size = kSmallPage;
+    /// Map at this address or fail; null lets the kernel choose.
+    void* fixed_address = nullptr;
+    /// Ask for transparent huge pages (advice: falls back to small pages).
+    bool transparent_huge_pages = true;
+  };
+
+  /// Shared memory on a memfd (on hugetlbfs for `kHugePage`). kResourceExhausted when there is not enough memory
+  /// or there are too few huge pages, with the command that provides them.
+  static absl::StatusOr<OwnedRegion> CreateShared(std::string name, std::uint64_t length, const Placement& placement);
+  static absl::StatusOr<OwnedRegion> CreateShared(std::string name, std::uint64_t length);
+
+  /// Private anonymous memory.
+  static absl::StatusOr<OwnedRegion> CreateAnonymous(std::string name, std::uint64_t length,
+                                                     const Placement& placement);
+  static absl::StatusOr<OwnedRegion> CreateAnonymous(std::string name, std::uint64_t length);
+
+  /// Maps an existing file read-only, its length rounded up to whole pages (the tail reads as zeros). For exporting
+  /// an image. kNotFound, kPermissionDenied, kInvalidArgument (empty or not a regular file).
+  static absl::StatusOr<OwnedRegion> OpenFile(const std::string& path);
+
+  OwnedRegion() = default;
+  OwnedRegion(OwnedRegion&& other) noexcept;
+  OwnedRegion& operator=(OwnedRegion&& other) noexcept;
+  ~OwnedRegion();
+
+  /// For `GuestMemory::Create`; valid as long as this object is.
+  const Region& region() const { return region_; }
+  std::span<std::byte> bytes() const { return {region_.base, region_.length}; }
+
+ private:
+  explicit OwnedRegion(Region region) : region_(std::move(region)) {}
+  void Release();
+
+  Region region_;
+};
+
+}  // namespace farfault
+
+#endif  // FARFAULT_GUEST_MEMORY_H_

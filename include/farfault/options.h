@@ -1,0 +1,108 @@
+#ifndef FARFAULT_OPTIONS_H_
+#define FARFAULT_OPTIONS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "farfault/events.h"
+#include "farfault/guest_memory.h"
+#include "farfault/page.h"
+#include "farfault/predictor.h"
+
+namespace farfault {
+
+/// What both sides of a session need. Exactly one of `connect` and `listen` is set; either side may listen.
+struct SessionOptions {
+  /// The peer's address, "tcp://192.0.2.7:7000". Change this when the peer listens.
+  std::string connect;
+  /// The address to listen on, "tcp://0.0.0.0:7000"; port 0 lets the kernel choose (see `EventKind::kListening`).
+  std::string listen;
+  /// Secret that both ends share; proves each to the other before any address or key is told. Empty means that
+  /// anyone who reaches the port may read (source) or write (destination) the memory: change this on every network that
+  /// is not yours alone. Up to 4096 bytes.
+  std::string pre_shared_key;
+  /// How long to wait for the peer to appear. Change this when the two ends are started by hand.
+  absl::Duration peer_timeout = absl::Seconds(30);
+  /// How long any single step of the handshake may take once the peer is there.
+  absl::Duration handshake_timeout = absl::Seconds(10);
+  /// How long the destination may take to populate and register its memory. Change this for terabytes.
+  absl::Duration prepare_timeout = absl::Seconds(300);
+  /// Channels for bulk bytes, 1 to 8. Change this when one connection does not fill the link.
+  std::size_t push_channels = 1;
+  /// Channels for demand reads, 1 to 8. Change this when many guest threads fault at once on a fast fabric.
+  std::size_t demand_channels = 1;
+  /// Called for progress and hints; may be empty.
+  EventListener on_event;
+};
+
+struct PushOptions {
+  /// Push at all. Change this to false for pure demand paging: then nothing moves that the guest does not touch.
+  bool enabled = true;
+  /// Bytes that may be on their way at once, 64 KiB to 256 MiB. Bounds how long a demand read can queue behind the
+  /// push. Change this upwards for long fat links (bandwidth × round trip), downwards when the stall tail matters more.
+  std::uint64_t window_bytes = 1u << 20;
+  /// Bytes that are announced with one run list, one page to `window_bytes`. Change this when profiling says so.
+  std::uint64_t batch_bytes = 256u << 10;
+};
+
+struct SourceOptions : SessionOptions {
+  PushOptions push;
+  /// Orders the push; null means "bubbling". See `MakePredictor`.
+  std::unique_ptr<Predictor> predictor;
+  /// Find out what the guest writes, which `SourceSession::PrePage` needs; costs one write fault per page and round.
+  /// Needs Linux 6.7. Change this to false when the hypervisor brings its own dirty bitmap (`ReportDirty`).
+  bool track_dirty = true;
+  /// Record which pages the guest touches while `PrePage` runs, for ranking and for `Predictor::OnHistory`.
+  /// Shared memory only.
+  bool track_history = true;
+  /// How long the push thread polls before it sleeps. Change this to zero to save CPU.
+  absl::Duration spin = absl::Microseconds(20);
+};
+
+struct DestinationOptions : SessionOptions {
+  /// How long the pager polls for faults and completions before it sleeps. A sleeping core costs 10–60 µs to
+  /// wake. Change this to zero to save CPU, upwards when the stall median matters most.
+  absl::Duration spin = absl::Microseconds(50);
+  /// Faults that may be on the wire at once, 1 to 1024; more wait in order. Change this for many vCPUs.
+  std::size_t max_outstanding_faults = 128;
+  /// Pages mapped at once around a local fault when they have landed as well, 1 to 512.
+  std::size_t map_around_pages = 16;
+  /// Give finished 2 MiB chunks to `MADV_COLLAPSE`. Change this to false to keep small mappings.
+  bool collapse_huge_pages = true;
+  /// Threads that populate and register memory in `Prepare`, 1 to 64; 0 means one per core.
+  std::size_t prepare_threads = 0;
+  /// Bytes of the staging ring for anonymous memory, per push channel, 64 KiB and up.
+  std::uint64_t staging_bytes = 8u << 20;
+};
+
+/// How much to send before the switchover; whichever limit is met first ends it.
+struct PrePageBudget {
+  /// Bytes sent, repeats included; 0 means no limit.
+  std::uint64_t bytes = 0;
+  /// Time spent; zero means no limit. One of the two must be set.
+  absl::Duration time = absl::ZeroDuration();
+  /// Ranges of guest memory that go first, in this order, hot or not.
+  std::vector<PageRun> critical;
+  /// Send only `critical`, nothing by history.
+  bool critical_only = false;
+  /// How long to watch the guest before the first page is ranked, when history is tracked.
+  absl::Duration observe = absl::Milliseconds(100);
+};
+
+struct PrePageReport {
+  std::uint64_t pages_sent = 0;
+  std::uint64_t bytes_sent = 0;
+  /// Pages at the destination that are not stale at this moment.
+  std::uint64_t pages_fresh = 0;
+  std::uint64_t rounds = 0;
+  absl::Duration elapsed;
+};
+
+}  // namespace farfault
+
+#endif  // FARFAULT_OPTIONS_H_

@@ -1,0 +1,118 @@
+#ifndef FARFAULT_SESSION_H_
+#define FARFAULT_SESSION_H_
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "farfault/guest_memory.h"
+#include "farfault/options.h"
+#include "farfault/page.h"
+#include "farfault/stats.h"
+
+namespace farfault {
+
+enum class SessionState : std::uint8_t {
+  kConnected,     ///< Handshake done; the guest runs at the source.
+  kPrepared,      ///< The destination's memory is populated, registered and armed.
+  kSwitchedOver,  ///< The guest may run at the destination; pages are still missing there.
+  kResident,      ///< Every page is at the destination.
+  kFailed,        ///< See `PagingSession::status()`. Faults stay parked; nothing is answered with made-up bytes.
+  kClosed,        ///< `Cancel` was called, or the peer left after it was done.
+};
+
+std::string_view SessionStateName(SessionState state);
+
+/// What the two sides of a session share.
+///
+/// Thread contract: all methods may be called from any thread; those that wait block only their caller. Destroying a
+/// session while another thread is inside one of its methods is an error of the caller.
+/// Lifetime: the guest memory outlives the session. Destruction joins the session's threads. A destination that is destroyed
+/// before it is resident takes the rest of the guest's memory with it: threads of the guest that touch a missing page stay
+/// parked until the process ends.
+class PagingSession {
+ public:
+  virtual ~PagingSession() = default;
+
+  virtual SessionState state() const = 0;
+  /// OK unless `state()` is kFailed; then the reason, and what can be done.
+  virtual absl::Status status() const = 0;
+  /// A consistent snapshot; costs a few microseconds of the session's thread.
+  virtual SessionStats Stats() const = 0;
+  /// Ends the session. Before the switchover the source's guest is untouched. After it, a destination that is not
+  /// resident keeps its missing pages parked. Idempotent.
+  virtual void Cancel() = 0;
+};
+
+/// The side that gives the memory up.
+class SourceSession : public PagingSession {
+ public:
+  /// Meets the peer, checks that both mean the same regions, and waits until the destination is prepared. The guest runs
+  /// on meanwhile and is not touched, whatever the outcome.
+  /// Errors: kInvalidArgument (options, memory), kUnavailable (nobody there, connection lost),
+  /// kDeadlineExceeded (peer silent), kUnauthenticated (keys differ), kFailedPrecondition (version, regions or page sizes
+  /// differ; memory is in use by another session), kPermissionDenied (userfaultfd for dirty tracking), kAlreadyExists (address
+  /// in use).
+  static absl::StatusOr<std::unique_ptr<SourceSession>> Create(GuestMemory memory, SourceOptions options);
+
+  /// Sends pages while the guest runs. May be called repeatedly before `SwitchOver`. Blocks until the budget is
+  /// spent or nothing is left to send.
+  virtual absl::StatusOr<PrePageReport> PrePage(const PrePageBudget& budget) = 0;
+
+  /// For hypervisors with a dirty log (KVM): pages written since the last call. Only with
+  /// `SourceOptions::track_dirty` off; call it after the guest stopped and before `SwitchOver`, and between `PrePage`
+  /// calls as often as wished.
+  virtual absl::Status ReportDirty(std::span<const PageRun> dirty) = 0;
+
+  /// Hands the guest over. The guest has stopped and its memory does not change from this call on. Returns when
+  /// the destination has said that its guest may run. On an error the destination never started and the guest may go on
+  /// here, except for kDataLoss: the outcome is unknown, and only the destination can tell.
+  virtual absl::Status SwitchOver() = 0;
+
+  /// Waits until the destination has every page; afterwards the memory may be freed. kDeadlineExceeded leaves the session
+  /// as it is.
+  virtual absl::Status WaitUntilDrained(absl::Duration timeout) = 0;
+};
+
+/// The side that takes the memory over.
+class DestinationSession : public PagingSession {
+ public:
+  /// Meets the peer and checks that both mean the same regions. Errors as for `SourceSession::Create`.
+  static absl::StatusOr<std::unique_ptr<DestinationSession>> Create(GuestMemory memory, DestinationOptions options);
+
+  /// Maps the memory a second time, populates and registers it, and arms the guest's mapping: from here on a touched page
+  /// parks its thread until the source has switched over. kResourceExhausted names what is lacking; kPermissionDenied when
+  /// userfaultfd is not allowed.
+  virtual absl::Status Prepare() = 0;
+
+  /// Waits (up to `timeout`) until the source switches over, and returns when the guest may run.
+  virtual absl::Status Activate(absl::Duration timeout) = 0;
+
+  /// Reads what is missing ahead of demand, a few pages at a time, so that a session without a push becomes resident.
+  virtual absl::Status FetchRest() = 0;
+
+  /// Waits until every page is here and mapped; afterwards the memory is ordinary memory again. kDeadlineExceeded leaves
+  /// the session as it is. Without a push or `FetchRest` this waits for the guest to touch everything.
+  virtual absl::Status WaitUntilResident(absl::Duration timeout) = 0;
+};
+
+/// What a source offers, for a destination that has yet to allocate its memory.
+struct RemoteRegion {
+  std::string name;
+  std::uint64_t length = 0;
+  std::uint64_t page_size = 0;
+};
+
+/// Asks the source that listens on `options.connect` for its regions, then leaves without a trace: the source goes on
+/// waiting for its destination. Errors as for `DestinationSession::Create`.
+absl::StatusOr<std::vector<RemoteRegion>> DescribeSource(const SessionOptions& options);
+
+}  // namespace farfault
+
+#endif  // FARFAULT_SESSION_H_
