@@ -36,8 +36,8 @@ struct FeedResult {
 class FaultFeed {
  public:
   virtual ~FaultFeed() = default;
-  /// Moves what is waiting to `out`, at most out.size() events, in the order in which the kernel reported them. Never blocks, never
-  /// allocates.
+  /// Moves what is waiting to `out`, at most out.size() events, in the order in which the kernel reported them. Never
+  /// blocks, never allocates.
   virtual FeedResult Drain(std::span<FeedEvent> out) = 0;
 };
 

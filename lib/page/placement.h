@@ -26,9 +26,10 @@ struct Frame {
   std::uint32_t local_key = 0;
 };
 
-/// Where the bytes of a page land, and how they become visible to the guest. Direct placement: the frame is the page's own place
-/// in the alias; staged placement: a slot of a small ring, copied by UFFDIO_COPY. A session may mix both, region by region.
-/// Implementations: page/ for real memory, sim/ for the simulated one. One thread. Runs lie inside one region.
+/// Where the bytes of a page land, and how they become visible to the guest. Direct placement: the frame is the page's
+/// own place in the alias; staged placement: a slot of a small ring, copied by UFFDIO_COPY. A session may mix both,
+/// region by region. Implementations: page/ for real memory, sim/ for the simulated one. One thread. Runs lie inside
+/// one region.
 class PagePlacement {
  public:
   virtual ~PagePlacement() = default;
@@ -37,11 +38,12 @@ class PagePlacement {
   /// installed by MapStaged before the ring's space is given back.
   virtual bool direct(PageIndex page) const = 0;
 
-  /// Where a READ of `page` shall put its bytes. `slot` is the demand slot that asks, below the number the placement was made
-  /// for; the frame is in use until Map or DropFrame for that page.
+  /// Where a READ of `page` shall put its bytes. `slot` is the demand slot that asks, below the number the placement
+  /// was made for; the frame is in use until Map or DropFrame for that page.
   virtual Frame DemandFrame(PageIndex page, std::uint32_t slot) = 0;
 
-  /// Makes bytes that landed in `page`'s demand frame visible, and wakes the waiters. Already mapped (EEXIST) counts as done.
+  /// Makes bytes that landed in `page`'s demand frame visible, and wakes the waiters. Already mapped (EEXIST) counts as
+  /// done.
   virtual MapResult MapDemanded(PageIndex page, std::uint32_t slot) = 0;
 
   /// Direct placement only: maps a run whose bytes have all landed in place.
@@ -56,8 +58,8 @@ class PagePlacement {
   /// Pages per chunk that TryCollapse takes (512 for small pages on 2 MiB), 0 when `page`'s region has none.
   virtual std::uint32_t chunk_pages(PageIndex page) const = 0;
 
-  /// The chunk has landed as a whole (each page mapped already or not): maps all of it with one huge mapping and wakes the
-  /// waiters. False: the kernel declined and nothing changed; map it page by page.
+  /// The chunk has landed as a whole (each page mapped already or not): maps all of it with one huge mapping and wakes
+  /// the waiters. False: the kernel declined and nothing changed; map it page by page.
   virtual bool TryCollapse(PageRun chunk) = 0;
 
   /// Before the switchover only: the bytes of the run are out of date. Staged placement takes the pages out of

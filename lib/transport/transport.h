@@ -19,17 +19,21 @@
 //   - Requests of one channel are executed at the peer in the order in which they were posted: when a READ, WRITE or
 //     SEND is executed, every WRITE posted before it on the same channel is visible there, to later READs of the
 //     channel and, once the SEND has been received, to the peer's CPU.
-//   - A READ executes after the WRITEs before it, and completes when its bytes are in local memory. Between execution and
+//   - A READ executes after the WRITEs before it, and completes when its bytes are in local memory. Between execution
+//   and
 //     completion its bytes may land at any moment.
 //   - Requests on different channels are not ordered at all.
 //   - Reads and writes of exactly 1 or 8 naturally aligned bytes are single-copy atomic against the CPUs of both hosts.
-//     WRITE a; READ b on one channel against a CPU that stores b, executes a full fence and loads a: at least one of the two
-//     sees the other's store (Dekker).
-//   - Completions of one channel come in posting order. A signalled completion vouches for the unsignalled requests before
+//     WRITE a; READ b on one channel against a CPU that stores b, executes a full fence and loads a: at least one of
+//     the two sees the other's store (Dekker).
+//   - Completions of one channel come in posting order. A signalled completion vouches for the unsignalled requests
+//   before
 //     it: their effects are visible at the peer.
-//   - A buffer belongs to the transport from Post until a completion vouches for it. Requests with `inline_data` are copied
+//   - A buffer belongs to the transport from Post until a completion vouches for it. Requests with `inline_data` are
+//   copied
 //     out during Post.
-//   - After an error nothing more is executed; every request that has not completed, signalled or not, is lost, and each posted
+//   - After an error nothing more is executed; every request that has not completed, signalled or not, is lost, and
+//   each posted
 //     signalled request or receive completes with kFlushed or kError. What a lost request did at the peer is unknown.
 namespace farfault {
 
@@ -37,8 +41,8 @@ enum class Opcode : std::uint8_t { kRead, kWrite, kSend, kReceive };
 
 enum class CompletionStatus : std::uint8_t {
   kOk,
-  kError,         ///< This request failed (bad key, out of bounds, peer gone); the channel is broken.
-  kFlushed,       ///< The channel broke or was closed before the request was executed.
+  kError,    ///< This request failed (bad key, out of bounds, peer gone); the channel is broken.
+  kFlushed,  ///< The channel broke or was closed before the request was executed.
 };
 
 enum class PostResult : std::uint8_t {
@@ -50,8 +54,8 @@ enum class PostResult : std::uint8_t {
 /// What a peer may do with registered memory. Local reads and writes are always allowed.
 enum class RemoteAccess : std::uint8_t { kNone = 0, kRead = 1, kWrite = 2, kReadWrite = 3 };
 
-/// Memory that a transport may move bytes from and to. Destruction revokes the keys: it waits until no operation of a peer is
-/// inside the range, and later ones fail. The memory itself is not owned and must outlive this object.
+/// Memory that a transport may move bytes from and to. Destruction revokes the keys: it waits until no operation of a
+/// peer is inside the range, and later ones fail. The memory itself is not owned and must outlive this object.
 class RegisteredMemory {
  public:
   virtual ~RegisteredMemory() = default;
@@ -77,7 +81,8 @@ class RegisteredMemory {
 struct WorkRequest {
   Opcode opcode = Opcode::kSend;  ///< kRead, kWrite or kSend.
   bool signaled = false;
-  /// Copy the local bytes during Post (at most `ChannelLimits::inline_bytes`; not for kRead); `local_key` is then unused.
+  /// Copy the local bytes during Post (at most `ChannelLimits::inline_bytes`; not for kRead); `local_key` is then
+  /// unused.
   bool inline_data = false;
   std::uint64_t id = 0;  ///< Comes back in the completion.
   std::byte* local = nullptr;
@@ -103,16 +108,17 @@ struct ChannelLimits {
 
 /// What a thread waits on so that it wakes when `Poll` may have something: ppoll these, with the timeout.
 struct WaitHandle {
-  int fd = -1;        ///< -1: none.
-  short events = 0;   ///< POLLIN, POLLOUT.
+  int fd = -1;       ///< -1: none.
+  short events = 0;  ///< POLLIN, POLLOUT.
 };
 
 /// One ordered, reliable connection.
 ///
-/// Thread contract: Post, PostReceive, Poll, PrepareToSleep and wait_handle are called by one thread at a time, the owner. Close,
-/// broken and failure may be called by any thread. The peer's one-sided requests are executed without the owner's help if the
-/// channel was made with Service::kThread, and only inside the owner's Poll if it was made with Service::kPolled.
-/// Destruction closes the channel and waits until the peer's requests can no longer touch local memory through it.
+/// Thread contract: Post, PostReceive, Poll, PrepareToSleep and wait_handle are called by one thread at a time, the
+/// owner. Close, broken and failure may be called by any thread. The peer's one-sided requests are executed without the
+/// owner's help if the channel was made with Service::kThread, and only inside the owner's Poll if it was made with
+/// Service::kPolled. Destruction closes the channel and waits until the peer's requests can no longer touch local
+/// memory through it.
 class Channel {
  public:
   virtual ~Channel() = default;
@@ -121,8 +127,8 @@ class Channel {
   virtual PostResult Post(std::span<const WorkRequest> chain) = 0;
   PostResult Post(const WorkRequest& request) { return Post(std::span(&request, 1)); }
 
-  /// Offers a buffer for one incoming SEND. A SEND that finds none waits (at the sender) until there is one. One that is longer
-  /// than the buffer breaks the channel.
+  /// Offers a buffer for one incoming SEND. A SEND that finds none waits (at the sender) until there is one. One that
+  /// is longer than the buffer breaks the channel.
   virtual PostResult PostReceive(std::uint64_t id, std::span<std::byte> buffer, std::uint32_t local_key) = 0;
 
   /// Makes progress and moves up to out.size() completions to `out`, in order. Never blocks, never allocates.
@@ -172,21 +178,22 @@ class Listener {
   virtual ~Listener() = default;
   /// The address with the real port: "tcp://127.0.0.1:40123".
   virtual std::string address() const = 0;
-  /// The next well-formed request. Garbage, silence and half-open connections cost the listener nothing and delay nobody.
-  /// kDeadlineExceeded; kCancelled after Close.
+  /// The next well-formed request. Garbage, silence and half-open connections cost the listener nothing and delay
+  /// nobody. kDeadlineExceeded; kCancelled after Close.
   virtual absl::StatusOr<std::unique_ptr<IncomingChannel>> Accept(absl::Time deadline) = 0;
   virtual void Close() = 0;
 };
 
-/// One side's share of a fabric: channels and memory of one Transport belong together (a protection domain); a key is valid only
-/// on channels of the same Transport. Outlives everything made by it. Thread-safe.
+/// One side's share of a fabric: channels and memory of one Transport belong together (a protection domain); a key is
+/// valid only on channels of the same Transport. Outlives everything made by it. Thread-safe.
 class Transport {
  public:
   virtual ~Transport() = default;
 
   virtual std::string_view scheme() const = 0;
 
-  virtual absl::StatusOr<std::unique_ptr<RegisteredMemory>> Register(std::span<std::byte> memory, RemoteAccess access) = 0;
+  virtual absl::StatusOr<std::unique_ptr<RegisteredMemory>> Register(std::span<std::byte> memory,
+                                                                     RemoteAccess access) = 0;
 
   /// `address` is a full URL. kUnavailable when nobody listens there (worth a retry), kInvalidArgument for a bad
   /// address, kPermissionDenied when the peer rejected the request, kDeadlineExceeded.
@@ -197,8 +204,8 @@ class Transport {
   virtual absl::StatusOr<std::unique_ptr<Listener>> Listen(std::string_view address) = 0;
 };
 
-/// Picks the transport by the address's scheme and makes this side's share of it. kInvalidArgument names the schemes that this
-/// build knows.
+/// Picks the transport by the address's scheme and makes this side's share of it. kInvalidArgument names the schemes
+/// that this build knows.
 absl::StatusOr<std::unique_ptr<Transport>> MakeTransport(std::string_view address);
 
 }  // namespace farfault

@@ -1,0 +1,154 @@
+#include "lib/demand/demand_reader.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cassert>
+
+namespace farfault {
+namespace {
+
+constexpr std::size_t kPollBatch = 16;
+
+}  // namespace
+
+DemandReader::DemandReader(const PageLayout& layout, const SourcePeer& source, std::span<Channel* const> channels,
+                           PagePlacement& placement, Scratch scratch, std::uint32_t slots)
+    : layout_(layout),
+      source_(source),
+      channels_(channels.begin(), channels.end()),
+      placement_(placement),
+      scratch_(scratch),
+      tables_{layout.total_pages()},
+      slots_(slots) {
+  assert(scratch.memory.size() >= slots * kScratchBytes);
+  free_slots_.reserve(slots);
+  for (std::uint32_t slot = slots; slot-- > 0;) free_slots_.push_back(slot);
+}
+
+std::uint8_t& DemandReader::ClaimByte(std::uint32_t slot) const {
+  return *reinterpret_cast<std::uint8_t*>(scratch_.memory.data() + slot * kScratchBytes);
+}
+
+Claim DemandReader::ReadBackClaim(std::uint32_t slot) const {
+  return static_cast<Claim>(std::atomic_ref(ClaimByte(slot)).load(std::memory_order_acquire));
+}
+
+PostResult DemandReader::Read(PageIndex page, ReadOptions options) {
+  if (free_slots_.empty()) return PostResult::kFull;
+  const std::uint32_t slot = free_slots_.back();
+  const std::size_t region_index = layout_.RegionOf(page);
+  const PageLayout::RegionPages& region = layout_.regions()[region_index];
+  const RemoteMemory& remote = source_.regions[region_index];
+  const Frame frame = placement_.DemandFrame(page, slot);
+  std::uint8_t want = 1;
+  std::uint64_t hint_entry = Hint::Encode(page, hints_ + 1);
+  const std::uint64_t tables = source_.tables.address;
+
+  std::array<WorkRequest, kRequestsPerPage> chain;
+  std::size_t length = 0;
+  chain[length++] = {.opcode = Opcode::kWrite,
+                     .inline_data = true,
+                     .id = slot,
+                     .local = reinterpret_cast<std::byte*>(&want),
+                     .length = 1,
+                     .remote_address = tables + tables_.want_offset() + page,
+                     .remote_key = source_.tables.key};
+  if (options.hint) {
+    chain[length++] = {.opcode = Opcode::kWrite,
+                       .inline_data = true,
+                       .id = slot,
+                       .local = reinterpret_cast<std::byte*>(&hint_entry),
+                       .length = sizeof(hint_entry),
+                       .remote_address = tables + tables_.hint_offset() +
+                                         (hints_ + 1) % SourceTableLayout::kHintSlots * sizeof(hint_entry),
+                       .remote_key = source_.tables.key};
+  }
+  // The claim is read after `want` is written: whichever of the two sides comes second sees the other's flag.
+  chain[length++] = {.opcode = Opcode::kRead,
+                     .id = slot,
+                     .local = reinterpret_cast<std::byte*>(&ClaimByte(slot)),
+                     .length = 1,
+                     .local_key = scratch_.local_key,
+                     .remote_address = tables + tables_.claim_offset() + page,
+                     .remote_key = source_.tables.key};
+  chain[length++] = {.opcode = Opcode::kRead,
+                     .signaled = true,
+                     .id = slot,
+                     .local = frame.address,
+                     .length = static_cast<std::uint32_t>(region.page_size),
+                     .local_key = frame.local_key,
+                     .remote_address = remote.address + (page - region.pages.first) * region.page_size,
+                     .remote_key = remote.key};
+
+  for (std::size_t tried = 0; tried < channels_.size(); ++tried) {
+    const std::size_t channel = next_channel_;
+    next_channel_ = (next_channel_ + 1) % channels_.size();
+    switch (channels_[channel]->Post(std::span(chain.data(), length))) {
+      case PostResult::kOk:
+        free_slots_.pop_back();
+        slots_[slot] = {page, static_cast<std::uint32_t>(channel), options.ahead, false};
+        if (options.hint) ++hints_;
+        return PostResult::kOk;
+      case PostResult::kFull:
+        break;
+      case PostResult::kBroken:
+        broken_ = true;
+        return PostResult::kBroken;
+    }
+  }
+  return PostResult::kFull;
+}
+
+bool DemandReader::PostClaimRead(std::uint32_t slot) {
+  const WorkRequest request{.opcode = Opcode::kRead,
+                            .signaled = true,
+                            .id = slot,
+                            .local = reinterpret_cast<std::byte*>(&ClaimByte(slot)),
+                            .length = 1,
+                            .local_key = scratch_.local_key,
+                            .remote_address = source_.tables.address + tables_.claim_offset() + slots_[slot].page,
+                            .remote_key = source_.tables.key};
+  const PostResult result = channels_[slots_[slot].channel]->Post(request);
+  if (result == PostResult::kBroken) broken_ = true;
+  return result == PostResult::kOk;
+}
+
+std::size_t DemandReader::PollChannel(Channel& channel, std::span<DemandedPage> out) {
+  std::array<Completion, kPollBatch> completions;
+  const std::size_t polled = channel.Poll(std::span(completions).first(std::min(out.size(), kPollBatch)));
+  std::size_t done = 0;
+  for (const Completion& completion : std::span(completions).first(polled)) {
+    if (completion.status != CompletionStatus::kOk) {
+      broken_ = true;
+      continue;
+    }
+    const auto slot = static_cast<std::uint32_t>(completion.id);
+    const Claim claim = ReadBackClaim(slot);
+    if (claim == Claim::kClaiming) {
+      if (!PostClaimRead(slot)) {
+        slots_[slot].reread = true;
+        ++rereads_;
+      }
+      continue;
+    }
+    out[done++] = {slots_[slot].page, slot, claim, slots_[slot].ahead};
+  }
+  return done;
+}
+
+std::size_t DemandReader::Poll(std::span<DemandedPage> out) {
+  for (std::uint32_t slot = 0; rereads_ > 0 && slot < slots_.size(); ++slot) {
+    if (!slots_[slot].reread || !PostClaimRead(slot)) continue;
+    slots_[slot].reread = false;
+    --rereads_;
+  }
+  std::size_t done = 0;
+  for (Channel* channel : channels_) {
+    if (done < out.size()) done += PollChannel(*channel, out.subspan(done));
+    if (channel->broken()) broken_ = true;
+  }
+  return done;
+}
+
+}  // namespace farfault

@@ -1,0 +1,108 @@
+#include "lib/fault/mapper.h"
+
+#include <algorithm>
+
+namespace farfault {
+namespace {
+
+// Pages per background slice: bounds how long a fault can wait behind one.
+constexpr std::uint64_t kSlicePages = 64;
+
+}  // namespace
+
+Mapper::Mapper(const PageLayout& layout, PageTable& table, PagePlacement& placement, std::size_t map_around_pages)
+    : layout_(layout),
+      table_(table),
+      placement_(placement),
+      map_around_pages_(std::max<std::size_t>(1, map_around_pages)) {
+  std::uint64_t chunks = 0;
+  for (const PageLayout::RegionPages& region : layout.regions()) {
+    const std::uint32_t pages = placement.chunk_pages(region.pages.first);
+    chunks_.push_back({pages, chunks});
+    if (pages > 0) chunks += (region.pages.count + pages - 1) / pages;
+  }
+  arrived_.resize(chunks);
+  finished_.resize(chunks);
+}
+
+void Mapper::OnArrived(PageIndex page) {
+  const std::size_t region = layout_.RegionOf(page);
+  if (chunks_[region].pages == 0) return;
+  const std::uint64_t chunk = ChunkOf(region, page);
+  if (++arrived_[chunk] == chunks_[region].pages && finished_count_ < finished_.size()) {
+    finished_[(finished_head_ + finished_count_++) % finished_.size()] = static_cast<std::uint32_t>(chunk);
+  }
+}
+
+void Mapper::OnForgotten(PageIndex page) {
+  const std::size_t region = layout_.RegionOf(page);
+  if (chunks_[region].pages > 0) --arrived_[ChunkOf(region, page)];
+}
+
+PageRun Mapper::PagesOfChunk(std::uint64_t chunk) const {
+  std::size_t region = 0;
+  while (region + 1 < chunks_.size() && (chunks_[region].pages == 0 || chunk >= chunks_[region + 1].first)) ++region;
+  const PageIndex first =
+      layout_.regions()[region].pages.first + (chunk - chunks_[region].first) * chunks_[region].pages;
+  return {first, chunks_[region].pages};
+}
+
+bool Mapper::SetMapped(PageRun run) {
+  for (PageIndex page = run.first; page < run.end(); ++page) {
+    if (table_.state(page) == PageState::kMapped) continue;
+    if (!table_.Move(page, PageState::kMapped)) {
+      status_ = MapStatus::kFailed;
+      return false;
+    }
+  }
+  return true;
+}
+
+MapStatus Mapper::MapRun(PageRun run) {
+  const MapResult result = placement_.MapLanded(run);
+  if (!SetMapped({run.first, result.pages_done})) return MapStatus::kFailed;
+  if (result.status == MapStatus::kGuestGone || result.status == MapStatus::kFailed) status_ = result.status;
+  return result.status;
+}
+
+MapStatus Mapper::MapAround(PageIndex page) {
+  const PageRun region = layout_.regions()[layout_.RegionOf(page)].pages;
+  const PageIndex window = region.first + (page - region.first) / map_around_pages_ * map_around_pages_;
+  const PageIndex limit = std::min(window + map_around_pages_, region.end());
+  PageIndex first = page;
+  while (first > window && table_.state(first - 1) == PageState::kLanded) --first;
+  PageIndex end = page + 1;
+  while (end < limit && table_.state(end) == PageState::kLanded) ++end;
+  return MapRun({first, end - first});
+}
+
+bool Mapper::Collapse(PageRun chunk) {
+  if (!placement_.TryCollapse(chunk)) {
+    ++collapses_declined_;
+    return false;
+  }
+  ++chunks_collapsed_;
+  return SetMapped(chunk);
+}
+
+bool Mapper::MapSome(bool sweep) {
+  if (finished_count_ > 0) {
+    const std::uint64_t index = finished_[finished_head_];
+    finished_head_ = (finished_head_ + 1) % finished_.size();
+    --finished_count_;
+    const PageRun chunk = PagesOfChunk(index);
+    // Pre-paged pages of it may have been forgotten since.
+    if (arrived_[index] == chunk.count) Collapse(chunk);
+    return true;
+  }
+  if (!sweep || table_.count(PageState::kLanded) == 0) return false;
+  const PageIndex total = layout_.total_pages();
+  PageRun run = table_.NextRun(PageState::kLanded, sweep_, total, kSlicePages);
+  if (run.count == 0) run = table_.NextRun(PageState::kLanded, 0, sweep_, kSlicePages);
+  run = layout_.ClipToRegion(run);
+  const MapStatus mapped = MapRun(run);
+  sweep_ = run.end() == total ? 0 : run.first;
+  return mapped == MapStatus::kOk;
+}
+
+}  // namespace farfault

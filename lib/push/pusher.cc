@@ -1,0 +1,198 @@
+#include "lib/push/pusher.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cassert>
+#include <cstring>
+
+#include "lib/util/mutant.h"
+
+namespace farfault {
+
+Pusher::Pusher(const PageLayout& layout, const DestinationPeer& destination, SourceTables tables, Resources resources,
+               const PushOptions& options, Predictor& predictor)
+    : layout_(layout),
+      destination_(destination),
+      tables_(tables),
+      resources_(std::move(resources)),
+      window_bytes_(options.window_bytes),
+      // At least two batches fit the window, so that one is on its way while the next is put together.
+      batch_bytes_(std::min(options.batch_bytes, options.window_bytes / 2)),
+      settled_(layout.total_pages()),
+      order_(layout, settled_, predictor),
+      senders_(resources_.channels.size()) {
+  assert(resources_.lists.size() >= ListBytes(senders_.size()));
+  for (std::size_t i = 0; i < senders_.size(); ++i) {
+    senders_[i].channel = resources_.channels[i];
+    if (i < destination.staging.size()) senders_[i].staging = StagingCursor(destination.staging[i].length);
+  }
+}
+
+std::byte* Pusher::ListMemory(std::size_t index, std::uint64_t number) const {
+  return resources_.lists.data() + (index * kListsPerChannel + number % kListsPerChannel) * kRunListBytes;
+}
+
+bool Pusher::TakeCompletions(Sender& sender) {
+  std::array<Completion, 16> completions;
+  const std::size_t count = sender.channel->Poll(completions);
+  for (const Completion& completion : std::span(completions).first(count)) {
+    if (completion.status != CompletionStatus::kOk) {
+      broken_ = true;
+      continue;
+    }
+    const Sender::List& list = sender.lists[++sender.lists_completed % kListsPerChannel];
+    sender.slots_in_use -= list.slots;
+    bytes_in_flight_ -= list.bytes;
+  }
+  if (sender.channel->broken()) broken_ = true;
+  return count > 0;
+}
+
+bool Pusher::Poll() {
+  bool progress = false;
+  for (Sender& sender : senders_) progress |= TakeCompletions(sender);
+  if (broken_) return progress;
+  if (pending_length_ > 0 && !PostPending()) return progress;
+  for (std::size_t tried = 0; tried < senders_.size(); ++tried) {
+    if (bytes_in_flight_ > 0 && bytes_in_flight_ + batch_bytes_ > window_bytes_) break;
+    const std::size_t index = next_sender_;
+    next_sender_ = (next_sender_ + 1) % senders_.size();
+    progress |= PostBatch(index);
+    if (broken_ || pending_length_ > 0) break;
+  }
+  return progress;
+}
+
+PageRun Pusher::NextRun(std::uint64_t max_bytes) {
+  if (pushing_) return order_.Next(max_bytes);
+  while (!offered_.empty()) {
+    const PageRun offer = offered_.front();
+    const PageRun left = settled_.NextClear(offer.first, offer.end());
+    if (left.count == 0) {
+      offered_.pop_front();
+      continue;
+    }
+    const PageRun run = layout_.ClipToRegion(left);
+    const std::uint64_t most = std::max<std::uint64_t>(1, max_bytes / layout_.page_size(run.first));
+    return {run.first, std::min(run.count, most)};
+  }
+  return {};
+}
+
+bool Pusher::HasStagingRoom(const Sender& sender, std::size_t index, PageRun run) const {
+  const std::size_t region = layout_.RegionOf(run.first);
+  if (destination_.regions[region].direct) return true;
+  const std::uint64_t after = sender.staging.After(run.count * layout_.regions()[region].page_size);
+  return after - tables_.credit(index) <= sender.staging.ring_bytes();
+}
+
+bool Pusher::PostBatch(std::size_t index) {
+  if (exhausted_) return false;
+  Sender& sender = senders_[index];
+  const bool list_free = sender.lists_sent - sender.lists_completed < kListsPerChannel;
+  if (!list_free || sender.slots_in_use + kMaxRunsPerList + 1 > sender.channel->limits().send_slots) return false;
+  runs_ = 0;
+  batch_filled_ = 0;
+  while (runs_ < kMaxRunsPerList && batch_filled_ < batch_bytes_) {
+    PageRun run = NextRun(batch_bytes_ - batch_filled_);
+    if (pushing_) exhausted_ = run.count == 0;
+    if (run.count == 0) break;
+    // A fragmented run may need one list entry per page.
+    if (pushing_) run.count = std::min<std::uint64_t>(run.count, 1024);
+    if (!HasStagingRoom(sender, index, run)) break;
+    if (pushing_) {
+      ClaimAndAdd(sender, index, run);
+    } else {
+      AddRun(sender, index, run);
+    }
+  }
+  if (runs_ == 0) return false;
+  FinishBatch(sender, index);
+  PostPending();
+  return true;
+}
+
+void Pusher::ClaimAndAdd(Sender& sender, std::size_t index, PageRun run) {
+  for (PageIndex page = run.first; page < run.end(); ++page) tables_.set_claim(page, Claim::kClaiming);
+  // Dekker: the claims are visible before `want` is looked at. The destination writes `want` before it reads the claim.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  for (PageIndex page = run.first; page < run.end();) {
+    if (tables_.wanted(page) && !MutantIs(Mutant::kSkipSecondLook)) {
+      tables_.set_claim(page, Claim::kYielded);
+      settled_.Set(page++);
+      ++counters_.pages_yielded;
+      continue;
+    }
+    if (runs_ == kMaxRunsPerList) {
+      // No room in this list: free again. A destination that saw Claiming has written `want` by then and is found next
+      // time.
+      tables_.set_claim(page++, Claim::kFree);
+      continue;
+    }
+    PageIndex end = page;
+    do {
+      tables_.set_claim(end++, Claim::kPosted);
+    } while (end < run.end() && (!tables_.wanted(end) || MutantIs(Mutant::kSkipSecondLook)));
+    AddRun(sender, index, {page, end - page});
+    page = end;
+  }
+}
+
+void Pusher::AddRun(Sender& sender, std::size_t index, PageRun run) {
+  const std::size_t region_index = layout_.RegionOf(run.first);
+  const PageLayout::RegionPages& region = layout_.regions()[region_index];
+  const std::uint64_t offset = (run.first - region.pages.first) * region.page_size;
+  const std::uint64_t bytes = run.count * region.page_size;
+  const DestinationPeer::RegionFrames& frames = destination_.regions[region_index];
+  const RemoteMemory& target = frames.direct ? frames.frames : destination_.staging[index];
+  const LocalMemory& local = resources_.regions[region_index];
+  chain_[runs_] = {.opcode = Opcode::kWrite,
+                   .local = local.address + offset,
+                   .length = static_cast<std::uint32_t>(bytes),
+                   .local_key = local.local_key,
+                   .remote_address = target.address + (frames.direct ? offset : sender.staging.Place(bytes)),
+                   .remote_key = target.key};
+  entries_[runs_] = {run.first, static_cast<std::uint32_t>(run.count), 0};
+  ++runs_;
+  batch_filled_ += bytes;
+  settled_.SetRun(run);
+  counters_.pages_sent += run.count;
+  counters_.bytes_sent += bytes;
+}
+
+void Pusher::FinishBatch(Sender& sender, std::size_t index) {
+  const std::uint64_t number = ++sender.lists_sent;
+  const RunListHeader header{.flags = pushing_ ? 0u : std::uint32_t{RunListHeader::kPrePaged},
+                             .number = number,
+                             .runs = static_cast<std::uint32_t>(runs_)};
+  std::byte* list = ListMemory(index, number);
+  std::memcpy(list, &header, sizeof(header));
+  std::memcpy(list + sizeof(header), entries_.data(), runs_ * sizeof(RunListEntry));
+  chain_[runs_] = {.opcode = Opcode::kSend,
+                   .signaled = true,
+                   .id = number,
+                   .local = list,
+                   .length = static_cast<std::uint32_t>(sizeof(header) + runs_ * sizeof(RunListEntry)),
+                   .local_key = resources_.lists_key};
+  pending_length_ = runs_ + 1;
+  pending_sender_ = index;
+  sender.lists[number % kListsPerChannel] = {batch_filled_, static_cast<std::uint32_t>(pending_length_)};
+  sender.slots_in_use += static_cast<std::uint32_t>(pending_length_);
+  bytes_in_flight_ += batch_filled_;
+}
+
+bool Pusher::PostPending() {
+  switch (senders_[pending_sender_].channel->Post(std::span(chain_).first(pending_length_))) {
+    case PostResult::kOk:
+      pending_length_ = 0;
+      return true;
+    case PostResult::kFull:
+      return false;
+    case PostResult::kBroken:
+      broken_ = true;
+      return false;
+  }
+  return false;
+}
+
+}  // namespace farfault

@@ -1,0 +1,135 @@
+#include "lib/session/control_link.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <string_view>
+#include <utility>
+
+namespace farfault {
+
+ControlLink::ControlLink(Channel& channel, std::span<std::byte> buffers, std::uint32_t buffers_key)
+    : channel_(channel), buffers_(buffers), buffers_key_(buffers_key) {
+  assert(buffers.size() >= kBufferBytes);
+  for (std::uint64_t id = 0; id < kReceives; ++id) PostReceive(id);
+}
+
+void ControlLink::Fail(absl::Status status) {
+  if (status_.ok()) status_ = std::move(status);
+}
+
+void ControlLink::PostReceive(std::uint64_t id) {
+  if (channel_.PostReceive(id, ReceiveBuffer(id), buffers_key_) != PostResult::kOk) {
+    Fail(absl::UnavailableError("the connection to the peer is lost"));
+  }
+}
+
+void ControlLink::Send(MessageType type, std::span<const std::byte> payload) {
+  assert(payload.size() <= kMaxPayload);
+  const MessageHeader header{.type = static_cast<std::uint16_t>(type),
+                             .length = static_cast<std::uint32_t>(payload.size())};
+  std::vector<std::byte> message(sizeof(header) + payload.size());
+  std::memcpy(message.data(), &header, sizeof(header));
+  std::copy(payload.begin(), payload.end(), message.begin() + sizeof(header));
+  outbox_.push_back(std::move(message));
+  PostSends();
+}
+
+void ControlLink::SendRuns(MessageType type, std::span<const PageRun> runs) {
+  std::vector<WireRun> wire;
+  for (std::size_t begin = 0; begin < runs.size(); begin += kMaxRunsPerMessage) {
+    wire.clear();
+    for (const PageRun& run : runs.subspan(begin, std::min(kMaxRunsPerMessage, runs.size() - begin))) {
+      wire.push_back({run.first, run.count});
+    }
+    Send(type, std::as_bytes(std::span(wire)));
+  }
+}
+
+void ControlLink::SendFailure(const absl::Status& status) {
+  const FailureMessage head{static_cast<std::uint32_t>(status.raw_code())};
+  const std::string_view text(status.message().data(), std::min<std::size_t>(status.message().size(), 1024));
+  std::vector<std::byte> payload(sizeof(head) + text.size());
+  std::memcpy(payload.data(), &head, sizeof(head));
+  std::memcpy(payload.data() + sizeof(head), text.data(), text.size());
+  Send(MessageType::kFailure, payload);
+}
+
+void ControlLink::PostSends() {
+  while (!outbox_.empty() && sends_in_use_ < kSends) {
+    const std::vector<std::byte>& message = outbox_.front();
+    const std::span<std::byte> buffer = SendBuffer(next_send_);
+    std::copy(message.begin(), message.end(), buffer.begin());
+    const WorkRequest request{.opcode = Opcode::kSend,
+                              .signaled = true,
+                              .id = next_send_,
+                              .local = buffer.data(),
+                              .length = static_cast<std::uint32_t>(message.size()),
+                              .local_key = buffers_key_};
+    const PostResult result = channel_.Post(request);
+    if (result == PostResult::kBroken) Fail(absl::UnavailableError("the connection to the peer is lost"));
+    if (result != PostResult::kOk) return;
+    outbox_.pop_front();
+    ++next_send_;
+    ++sends_in_use_;
+  }
+}
+
+std::optional<ControlMessage> ControlLink::Receive() {
+  if (handed_out_) {
+    PostReceive(*handed_out_);
+    handed_out_.reset();
+  }
+  Completion completion;
+  while (channel_.Poll(std::span(&completion, 1)) == 1) {
+    if (completion.status != CompletionStatus::kOk) break;
+    if (completion.opcode == Opcode::kReceive) return Decode(completion);
+    --sends_in_use_;
+  }
+  PostSends();
+  if (channel_.broken()) {
+    const absl::Status reason = channel_.failure();
+    Fail(absl::UnavailableError(
+        fmt::format("the connection to the peer is lost{}{}", reason.ok() ? "" : ": ", std::string(reason.message()))));
+  }
+  return std::nullopt;
+}
+
+std::optional<ControlMessage> ControlLink::Decode(const Completion& completion) {
+  const std::span<const std::byte> buffer = ReceiveBuffer(completion.id).first(completion.length);
+  MessageHeader header;
+  if (buffer.size() >= sizeof(header)) std::memcpy(&header, buffer.data(), sizeof(header));
+  if (buffer.size() < sizeof(header) || header.magic != kWireMagic || header.length != buffer.size() - sizeof(header)) {
+    Fail(
+        absl::DataLossError("the peer sent a control message that makes no sense; is it another version of farfault?"));
+    return std::nullopt;
+  }
+  handed_out_ = completion.id;
+  return ControlMessage{static_cast<MessageType>(header.type), buffer.subspan(sizeof(header))};
+}
+
+std::optional<std::vector<PageRun>> DecodeRuns(std::span<const std::byte> payload) {
+  if (payload.size() % sizeof(WireRun) != 0) return std::nullopt;
+  std::vector<PageRun> runs;
+  for (std::size_t at = 0; at < payload.size(); at += sizeof(WireRun)) {
+    WireRun run;
+    std::memcpy(&run, payload.data() + at, sizeof(run));
+    runs.push_back({run.first, run.count});
+  }
+  return runs;
+}
+
+absl::Status DecodeFailure(std::span<const std::byte> payload) {
+  FailureMessage head;
+  if (payload.size() < sizeof(head)) return absl::UnknownError("the peer failed without a reason");
+  std::memcpy(&head, payload.data(), sizeof(head));
+  const std::string_view text(reinterpret_cast<const char*>(payload.data()) + sizeof(head),
+                              payload.size() - sizeof(head));
+  const auto code =
+      head.code >= 1 && head.code <= 16 ? static_cast<absl::StatusCode>(head.code) : absl::StatusCode::kUnknown;
+  return absl::Status(code, fmt::format("the peer says: {}", text));
+}
+
+}  // namespace farfault

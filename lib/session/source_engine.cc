@@ -1,0 +1,143 @@
+#include "lib/session/source_engine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace farfault {
+namespace {
+
+constexpr int kHintsPerRound = 64;
+
+}  // namespace
+
+SourceEngine::SourceEngine(World world, const PushOptions& options)
+    : world_(std::move(world)),
+      push_enabled_(options.enabled),
+      push_channels_(world_.push.channels.size()),
+      pusher_(world_.layout, world_.destination, world_.tables, std::move(world_.push), options, world_.predictor) {
+  std::vector<PageRun> regions;
+  for (const PageLayout::RegionPages& region : world_.layout.regions()) regions.push_back(region.pages);
+  world_.predictor.OnLayout(regions);
+  stats_.total_pages = world_.layout.total_pages();
+  const auto pages = static_cast<double>(std::max<std::uint64_t>(1, stats_.total_pages));
+  stats_.metadata_bytes_per_page =
+      static_cast<double>(SourceTableLayout{stats_.total_pages}.hint_offset() + pusher_.settled().size_bytes()) / pages;
+}
+
+void SourceEngine::Fail(absl::Status status) {
+  if (phase_ == Phase::kFailed || phase_ == Phase::kDrained) return;
+  phase_ = Phase::kFailed;
+  failure_ = std::move(status);
+  world_.control.SendFailure(failure_);
+}
+
+bool SourceEngine::Poll() {
+  bool progress = TakeControl();
+  if (phase_ == Phase::kFailed || phase_ == Phase::kDrained) return progress;
+  if (phase_ == Phase::kSwitchedOver) progress |= TakeHints();
+  progress |= pusher_.Poll();
+  if (pusher_.broken()) {
+    Fail(absl::UnavailableError("the push channel to the destination is lost"));
+    return progress;
+  }
+  if (phase_ == Phase::kDraining) progress |= SendSwitchOver();
+  if (phase_ == Phase::kSwitchedOver) progress |= ReportComplete();
+  return progress;
+}
+
+bool SourceEngine::TakeControl() {
+  const std::optional<ControlMessage> message = world_.control.Receive();
+  if (message) OnMessage(*message);
+  if (!world_.control.status().ok()) Fail(world_.control.status());
+  return message.has_value();
+}
+
+void SourceEngine::OnMessage(const ControlMessage& message) {
+  if (message.type == MessageType::kSwitchedOver && phase_ == Phase::kSwitching) {
+    phase_ = Phase::kSwitchedOver;
+  } else if (message.type == MessageType::kResident && phase_ == Phase::kSwitchedOver) {
+    phase_ = Phase::kDrained;
+    world_.control.Send(MessageType::kGoodbye);
+  } else if (message.type == MessageType::kFailure) {
+    Fail(DecodeFailure(message.payload));
+  } else {
+    Fail(absl::DataLossError(
+        fmt::format("the destination sent message {} at the wrong time", static_cast<int>(message.type))));
+  }
+}
+
+void SourceEngine::OfferPrePage(std::span<const PageRun> runs) {
+  for (const PageRun& run : runs) pusher_.Offer(run);
+}
+
+void SourceEngine::BeginSwitchOver(std::vector<PageRun> dirty, std::span<const PageHeat> hottest_first) {
+  if (phase_ != Phase::kPrePaging) return;
+  pusher_.DropOffers();
+  if (!hottest_first.empty()) world_.predictor.OnHistory(hottest_first);
+  dirty_ = std::move(dirty);
+  for (const PageRun& run : dirty_) pusher_.MarkStale(run);
+  phase_ = Phase::kDraining;
+}
+
+bool SourceEngine::SendSwitchOver() {
+  // Every WRITE of pre-paging has landed before the destination is asked to forget what became stale.
+  if (!pusher_.idle()) return false;
+  world_.control.SendRuns(MessageType::kDirtyRuns, dirty_);
+  SwitchOverMessage message{.push_enabled = push_enabled_ ? 1u : 0u};
+  for (std::size_t i = 0; i < push_channels_; ++i) message.lists_sent[i] = pusher_.lists_sent(i);
+  switch_over_sent_ = true;
+  world_.control.SendStruct(MessageType::kSwitchOver, message);
+  phase_ = Phase::kSwitching;
+  return true;
+}
+
+void SourceEngine::StartPush(std::span<const PageRun> holes) {
+  if (phase_ != Phase::kSwitchedOver || push_started_) return;
+  push_started_ = true;
+  for (const PageRun& run : holes) {
+    pusher_.MarkHole(run);
+    stats_.hole_pages += run.count;
+  }
+  world_.control.SendRuns(MessageType::kHoles, holes);
+  if (push_enabled_) pusher_.StartPush();
+}
+
+bool SourceEngine::TakeHints() {
+  int taken = 0;
+  for (; taken < kHintsPerRound; ++taken) {
+    const std::uint64_t entry = world_.tables.hint(next_hint_);
+    const std::uint64_t ahead = (Hint::Number(entry) - next_hint_) & Hint::kNumberMask;
+    // Not written yet: what stands there is from an earlier lap (or, at first, zero).
+    if (ahead > Hint::kNumberMask / 2) break;
+    stats_.hints_lost += ahead;
+    ++stats_.hints_seen;
+    next_hint_ += ahead + 1;
+    const PageIndex page = Hint::Page(entry);
+    if (page < stats_.total_pages) pusher_.OnFault(page, absl::FromUnixNanos(world_.clock.Now()));
+  }
+  return taken > 0;
+}
+
+bool SourceEngine::ReportComplete() {
+  if (complete_reported_ || !pusher_.complete()) return false;
+  complete_reported_ = true;
+  PushCompleteMessage message;
+  for (std::size_t i = 0; i < push_channels_; ++i) message.lists_sent[i] = pusher_.lists_sent(i);
+  world_.control.SendStruct(MessageType::kPushComplete, message);
+  return true;
+}
+
+SessionStats SourceEngine::Stats() const {
+  SessionStats stats = stats_;
+  stats.pages_sent = pusher_.counters().pages_sent;
+  stats.bytes_sent = pusher_.counters().bytes_sent;
+  stats.pages_yielded = pusher_.counters().pages_yielded;
+  stats.predictor_out_of_range = pusher_.predictor_out_of_range();
+  return stats;
+}
+
+}  // namespace farfault
