@@ -57,6 +57,12 @@ void DestinationEngine::CheckMap(MapStatus status) {
   if (status == MapStatus::kFailed) Fail(absl::InternalError("the kernel refused to map a page that has landed"));
 }
 
+void DestinationEngine::AllowActivation() {
+  if (activation_allowed_ || phase_ == Phase::kFailed) return;
+  activation_allowed_ = true;
+  world_.control.Send(MessageType::kMayActivate);
+}
+
 bool DestinationEngine::Poll() {
   if (phase_ == Phase::kFailed) {
     world_.control.Receive();  // Lets the reason reach the peer.

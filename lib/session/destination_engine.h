@@ -59,8 +59,8 @@ class DestinationEngine {
   /// Takes one round through everything that may have happened. False: nothing did, the caller may sleep.
   bool Poll();
 
-  /// From now on the guest may be started as soon as the source hands it over.
-  void AllowActivation() { activation_allowed_ = true; }
+  /// From now on the guest may be started as soon as the source hands it over; the source is told so. Idempotent.
+  void AllowActivation();
   /// Read ahead of demand what is missing.
   void FetchRest() { fetch_rest_ = true; }
   /// Gives up: tells the peer, answers nothing more.

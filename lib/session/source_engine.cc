@@ -57,7 +57,10 @@ bool SourceEngine::TakeControl() {
 }
 
 void SourceEngine::OnMessage(const ControlMessage& message) {
-  if (message.type == MessageType::kSwitchedOver && phase_ == Phase::kSwitching) {
+  if (message.type == MessageType::kMayActivate && !destination_ready_ &&
+      (phase_ == Phase::kPrePaging || phase_ == Phase::kDraining)) {
+    destination_ready_ = true;
+  } else if (message.type == MessageType::kSwitchedOver && phase_ == Phase::kSwitching) {
     phase_ = Phase::kSwitchedOver;
   } else if (message.type == MessageType::kResident && phase_ == Phase::kSwitchedOver) {
     phase_ = Phase::kDrained;
@@ -84,8 +87,9 @@ void SourceEngine::BeginSwitchOver(std::vector<PageRun> dirty, std::span<const P
 }
 
 bool SourceEngine::SendSwitchOver() {
-  // Every WRITE of pre-paging has landed before the destination is asked to forget what became stale.
-  if (!pusher_.idle()) return false;
+  // Every WRITE of pre-paging has landed before the destination is asked to forget what became stale. And it is only
+  // asked when it can answer at once: once the question is out, silence leaves open on which side the guest runs.
+  if (!pusher_.idle() || !destination_ready_) return false;
   world_.control.SendRuns(MessageType::kDirtyRuns, dirty_);
   SwitchOverMessage message{.push_enabled = push_enabled_ ? 1u : 0u};
   for (std::size_t i = 0; i < push_channels_; ++i) message.lists_sent[i] = pusher_.lists_sent(i);

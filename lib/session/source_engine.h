@@ -85,6 +85,7 @@ class SourceEngine {
   Phase phase_ = Phase::kPrePaging;
   absl::Status failure_;
   std::vector<PageRun> dirty_;
+  bool destination_ready_ = false;
   bool switch_over_sent_ = false;
   bool push_started_ = false;
   bool complete_reported_ = false;

@@ -25,17 +25,19 @@ enum class MessageType : std::uint16_t {
   kRegions,            ///< Source: what it gives.
   kRegionsAccepted,    ///< Destination: I have the same.
   kDescribed,          ///< Destination: I only wanted to know; goodbye.
+  kInitialHoles,       ///< Source: large ranges that are not populated now. Zero or more before kSourceMemory.
   kSourceMemory,       ///< Source: addresses and keys.
   kDestinationMemory,  ///< Destination: prepared; addresses and keys.
   // Session.
-  kDirtyRuns = 32,  ///< Source: pre-paged pages that were written again. Zero or more before kSwitchOver.
-  kSwitchOver,      ///< Source: the guest is yours.
-  kSwitchedOver,    ///< Destination: it runs.
-  kHoles,           ///< Source: pages that were never populated.
-  kPushComplete,    ///< Source: everything that is not a hole has been pushed or was asked for.
-  kResident,        ///< Destination: nothing is missing.
-  kGoodbye,         ///< Source: I know; close.
-  kFailure = 64,    ///< Either: a status code and a text. The session is over.
+  kMayActivate = 32,  ///< Destination: ready to take over at once; before this the source does not ask.
+  kDirtyRuns,         ///< Source: pre-paged pages that were written again. Zero or more before kSwitchOver.
+  kSwitchOver,        ///< Source: the guest is yours.
+  kSwitchedOver,      ///< Destination: it runs.
+  kHoles,             ///< Source: pages that were never populated.
+  kPushComplete,      ///< Source: everything that is not a hole has been pushed or was asked for.
+  kResident,          ///< Destination: nothing is missing.
+  kGoodbye,           ///< Source: I know; close.
+  kFailure = 64,      ///< Either: a status code and a text. The session is over.
 };
 
 struct MessageHeader {
