@@ -1,0 +1,68 @@
+#ifndef FARFAULT_LIB_PREPAGE_DIRTY_TRACKER_H_
+#define FARFAULT_LIB_PREPAGE_DIRTY_TRACKER_H_
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "farfault/guest_memory.h"
+#include "farfault/page.h"
+#include "lib/page/page_bitmap.h"
+#include "lib/prepage/pagemap.h"
+#include "lib/prepage/write_protection.h"
+
+namespace farfault {
+
+/// Finds out which pages of this process's guest memory change, while it runs: asynchronous write protection, and one
+/// scan of the page tables per round. Shared memory (memfd, tmpfs, hugetlbfs) and private anonymous memory.
+///
+/// What a sender has to do: Collect first, then read the bytes. A page that Collect returns is protected again when
+/// it returns, so a write that comes while the bytes are being read is in the next Collect.
+///
+/// What is seen: every write through the mapping, by the guest's threads or by system calls on their behalf, and every
+/// MADV_DONTNEED of private memory. Not seen: writes through other mappings of the file and by write(2). A discard of
+/// shared memory (MADV_REMOVE, FALLOC_FL_PUNCH_HOLE) leaves no mark on the page table; see CollectLast.
+///
+/// One thread at a time. The memory outlives the tracker. While it is armed the range is mapped in small pages, and
+/// nobody else can register it with userfaultfd.
+class DirtyTracker {
+ public:
+  /// kUnimplemented: the kernel is older than 6.7. kPermissionDenied: userfaultfd is not allowed.
+  static absl::StatusOr<std::unique_ptr<DirtyTracker>> Create(const GuestMemory& memory);
+
+  DirtyTracker(const DirtyTracker&) = delete;
+  DirtyTracker& operator=(const DirtyTracker&) = delete;
+  ~DirtyTracker();
+
+  /// From now on changes are seen. kInvalidArgument: a kind of memory that cannot be tracked. kFailedPrecondition:
+  /// another userfaultfd has the range.
+  absl::Status Start();
+
+  /// Appends the pages that changed since Start or the last Collect, ascending, and protects them again. May
+  /// return pages that did not change, never the other way round.
+  absl::Status Collect(std::vector<PageRun>* dirty);
+
+  /// The last Collect, when the guest has stopped: only pages in `sent`, so that its cost follows what was sent and not
+  /// the size of the memory. Also returns pages in `sent` that were discarded and have not been touched since.
+  /// A shared page that is discarded and then only read is not noticed.
+  absl::Status CollectLast(const PageBitmap& sent, std::vector<PageRun>* dirty);
+
+  /// Takes the protection away; the memory is as it was before Start. Idempotent.
+  absl::Status Stop();
+
+ private:
+  DirtyTracker(const GuestMemory& memory, Pagemap pagemap, WriteProtection protection);
+
+  absl::Status CollectRange(std::size_t region, PageRun pages, std::vector<PageRun>* dirty);
+
+  const GuestMemory memory_;
+  Pagemap pagemap_;
+  WriteProtection protection_;
+  bool armed_ = false;
+};
+
+}  // namespace farfault
+
+#endif  // FARFAULT_LIB_PREPAGE_DIRTY_TRACKER_H_

@@ -1,0 +1,94 @@
+#ifndef FARFAULT_LIB_PREPAGE_PREPAGE_PLAN_H_
+#define FARFAULT_LIB_PREPAGE_PREPAGE_PLAN_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "farfault/options.h"
+#include "farfault/page.h"
+#include "lib/page/page_bitmap.h"
+#include "lib/page/page_layout.h"
+#include "lib/util/clock.h"
+
+namespace farfault {
+
+/// What to pre-page next. Pure policy: no clock, no system calls. One thread.
+///
+/// Order: the caller's critical ranges, then by history, hottest first, then the rest in ascending order. That order
+/// is passed through again and again, each time for the pages that are not fresh at the destination. A page that was
+/// written in each of the last two rounds is passed over: it would be stale again at the switchover, and then its
+/// bytes are wasted, while a page that stays clean saves a fault. When nothing else is left such pages get one last
+/// pass, for those that have calmed down meanwhile.
+///
+/// The caller's loop, once per round:
+///   Collect the dirty pages (which protects them again)    -- before any byte is read, so that a write during the
+///   MarkStale and NoteDirty for each of them                  sending shows up in the next Collect
+///   NextRound, OfferPrePage, wait until it has been sent
+class PrePagePlan {
+ public:
+  enum class State : std::uint8_t {
+    kGoing,
+    kBytesSpent,
+    kTimeSpent,
+    kNothingLeft,  ///< Everything that may be sent is fresh.
+    kNoProgress,   ///< The guest writes as fast as pages are sent.
+  };
+
+  /// At most this many bytes per round (but at least one page), so that the dirty set is looked at often enough.
+  static constexpr std::uint64_t kRoundBytes = 64u << 20;
+  /// Ranked beyond this many runs, history is not worth its memory: the rest is sent in ascending order.
+  static constexpr std::size_t kMaxRankedRuns = 1u << 16;
+
+  /// `layout` outlives the plan. `holes` are never sent. `hottest_first` may be empty. Runs and pages outside the
+  /// layout are ignored.
+  PrePagePlan(const PageLayout& layout, const PrePageBudget& budget, std::span<const PageRun> holes,
+              std::span<const PageHeat> hottest_first);
+
+  /// What changed since the last round.
+  void NoteDirty(std::span<const PageRun> dirty);
+
+  /// The runs to send now, best first, each inside one region; no page twice. `fresh`: pages at the destination that
+  /// are not stale. `elapsed`: since the pre-paging began. Empty: see `state()`.
+  std::vector<PageRun> NextRound(const PageBitmap& fresh, Nanos elapsed);
+
+  State state() const { return state_; }
+  std::uint64_t rounds() const { return rounds_; }
+  /// Of all that NextRound returned.
+  std::uint64_t bytes_offered() const { return bytes_offered_; }
+  /// Bytes per page of guest memory are this divided by their number.
+  std::size_t size_bytes() const;
+
+ private:
+  enum class Pass : std::uint8_t { kCalm, kLast };
+
+  void AddRun(PageRun run, PageBitmap& taken);
+  void AddHottest(std::span<const PageHeat> hottest_first, PageBitmap& taken);
+  std::uint64_t RoundBudget() const;
+  std::uint64_t FillRound(const PageBitmap& fresh, std::uint64_t budget, std::vector<PageRun>* round);
+  PageRun NextStale(const PageBitmap& fresh, PageRun within) const;
+  bool BeginPass(const PageBitmap& fresh);
+
+  const PageLayout& layout_;
+  std::uint64_t byte_limit_;
+  Nanos time_limit_;
+  std::vector<PageRun> order_;  // Disjoint.
+  PageBitmap dirty_now_;        // In the last NoteDirty.
+  PageBitmap dirty_before_;     // In the one before.
+  State state_ = State::kGoing;
+  Pass pass_ = Pass::kCalm;
+  std::size_t next_run_ = 0;  // In order_.
+  PageIndex next_page_ = 0;   // In order_[next_run_]; 0 stands for its first.
+  std::uint64_t pass_bytes_ = 0;
+  std::uint64_t fresh_at_pass_ = 0;
+  std::uint64_t rounds_ = 0;
+  std::uint64_t bytes_offered_ = 0;
+};
+
+std::string_view PrePageStateName(PrePagePlan::State state);
+
+}  // namespace farfault
+
+#endif  // FARFAULT_LIB_PREPAGE_PREPAGE_PLAN_H_
