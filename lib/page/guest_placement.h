@@ -1,0 +1,132 @@
+#ifndef FARFAULT_LIB_PAGE_GUEST_PLACEMENT_H_
+#define FARFAULT_LIB_PAGE_GUEST_PLACEMENT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "farfault/guest_memory.h"
+#include "farfault/page.h"
+#include "lib/fault/userfaultfd.h"
+#include "lib/page/alias.h"
+#include "lib/page/page_layout.h"
+#include "lib/page/placement.h"
+#include "lib/session/peer.h"
+#include "lib/transport/transport.h"
+#include "lib/util/mapping.h"
+
+namespace farfault {
+
+struct GuestPlacementOptions {
+  /// Demand reads that may be out at once.
+  std::uint32_t demand_slots = 128;
+  /// Bytes of a push channel's staging ring, rounded up to whole pages; at least one page.
+  std::uint64_t staging_bytes = 8u << 20;
+  std::size_t push_channels = 1;
+  bool collapse_huge_pages = true;
+  /// Threads that populate; 0 means one per core.
+  std::size_t threads = 0;
+  /// Pages that the source never populated: left alone.
+  std::span<const PageRun> holes;
+  /// Bytes populated so far, about ten times a second on the calling thread; may be empty.
+  std::function<void(std::uint64_t done, std::uint64_t total)> progress;
+  /// Called on the calling thread for what works, but slower than it could; may be empty.
+  std::function<void(std::string hint)> hint;
+};
+
+/// The destination's guest memory on this machine. Regions with a file are placed directly, by way of an alias; private
+/// anonymous regions are staged.
+///
+/// Life: Create populates and registers with the transport; Arm makes touching a page a fault; the PagePlacement
+/// methods map pages; RevokeFrames as soon as every page is resident; Disarm when every page is mapped; CollapseSome
+/// until it is false. Destruction does not disarm: pages that are missing stay so as long as the userfaultfd is open.
+/// One thread at a time.
+class GuestPlacement final : public PagePlacement {
+ public:
+  /// Errors name the region and the remedy: kInvalidArgument (not the file's mapping, a file that is too short or on a
+  /// file system without userfaultfd), kPermissionDenied (read-only file), kResourceExhausted (memory, tmpfs space,
+  /// huge pages, registration limits). The guest's mapping is not touched.
+  static absl::StatusOr<std::unique_ptr<GuestPlacement>> Create(const GuestMemory& memory, const PageLayout& layout,
+                                                                Transport& transport,
+                                                                const GuestPlacementOptions& options);
+  ~GuestPlacement() override;
+
+  /// The features to open a Userfaultfd with for this memory.
+  std::uint64_t required_features() const;
+
+  /// Takes every page out of the guest's mapping (private anonymous memory loses its contents) and arms it. `uffd`
+  /// outlives the placement or its Disarm.
+  absl::Status Arm(Userfaultfd& uffd);
+
+  /// The memory is ordinary memory again; every waiter is woken. Pages that are not mapped would read as zeros or as
+  /// whatever landed in the file: only when everything has been mapped.
+  absl::Status Disarm();
+
+  /// After Disarm: gives the next 2 MiB that are not on a huge page yet to the kernel. False: there are none left.
+  bool CollapseSome();
+
+  /// One per region, in order.
+  std::vector<DestinationPeer::RegionFrames> region_frames() const;
+  /// One ring per push channel, or none when no region is staged: for the peer, and for RunListReceiver.
+  std::vector<RemoteMemory> staging_memory() const;
+  std::vector<std::span<const std::byte>> staging() const;
+
+  /// Takes the peer's right to write away, and unpins the memory. Nothing may be on its way any more.
+  void RevokeFrames();
+
+  /// OK until a method has returned kFailed; then what the kernel refused.
+  const absl::Status& failure() const { return failure_; }
+
+  bool direct(PageIndex page) const override;
+  Frame DemandFrame(PageIndex page, std::uint32_t slot) override;
+  MapResult MapDemanded(PageIndex page, std::uint32_t slot) override;
+  MapResult MapLanded(PageRun run) override;
+  MapResult MapStaged(PageRun run, const std::byte* source) override;
+  MapResult MapZeros(PageRun run) override;
+  std::uint32_t chunk_pages(PageIndex page) const override;
+  bool TryCollapse(PageRun chunk) override;
+  bool Forget(PageRun run) override;
+
+ private:
+  struct Place;
+
+  GuestPlacement(const GuestMemory& memory, const PageLayout& layout);
+
+  const Place& PlaceOf(PageIndex page) const;
+  std::byte* GuestAddress(const Place& place, PageIndex page) const;
+  absl::Status MapAliases(const GuestPlacementOptions& options);
+  absl::Status Populate(const GuestPlacementOptions& options);
+  absl::Status Register(Transport& transport, const GuestPlacementOptions& options);
+  absl::Status ArmPlace(Place& place);
+  template <typename MapRange>
+  MapResult MapRun(PageRun run, const char* operation, MapRange map_range);
+  MapResult ZeroDirect(const Place& place, PageRun run);
+  MapResult Result(const Place& place, const char* operation, PageIndex page, const UffdResult& result,
+                   std::uint64_t pages_done);
+
+  GuestMemory memory_;
+  std::vector<Place> places_;  // One per region.
+  Userfaultfd* uffd_ = nullptr;
+  absl::Status failure_;
+
+  Mapping demand_memory_;  // demand_slots × the largest staged page.
+  std::uint64_t demand_stride_ = 0;
+  std::unique_ptr<RegisteredMemory> demand_frames_;
+  Mapping staging_mapping_;
+  std::vector<std::unique_ptr<RegisteredMemory>> staging_rings_;
+  Mapping huge_zeros_;  // What UFFDIO_COPY takes zeros from where there is no UFFDIO_ZEROPAGE.
+
+  bool collapse_huge_pages_ = true;
+  std::size_t collapse_region_ = 0;
+  std::uint64_t collapse_offset_ = 0;
+};
+
+}  // namespace farfault
+
+#endif  // FARFAULT_LIB_PAGE_GUEST_PLACEMENT_H_
