@@ -4,6 +4,4 @@ namespace farfault {
 
 std::string_view Version() { return "0.1.0"; }
 
-std::string_view TransportNames() { return "tcp sim"; }
-
 }  // namespace farfault

@@ -1,0 +1,47 @@
+#include <fmt/format.h>
+
+#include <string>
+#include <vector>
+
+#include "farfault/version.h"
+#include "lib/transport/transport_registry.h"
+
+namespace farfault {
+namespace {
+
+std::string JoinSchemes(std::string_view separator) {
+  std::string joined;
+  for (const TransportFactory& factory : TransportFactories()) {
+    if (!joined.empty()) joined += separator;
+    joined += factory.scheme;
+  }
+  return joined;
+}
+
+}  // namespace
+
+std::span<const TransportFactory> TransportFactories() {
+  static const std::vector<TransportFactory> factories = {};
+  return factories;
+}
+
+std::string_view TransportNames() {
+  static const std::string names = JoinSchemes(" ");
+  return names;
+}
+
+absl::StatusOr<std::unique_ptr<Transport>> MakeTransport(std::string_view address) {
+  const std::size_t end = address.find("://");
+  if (end == std::string_view::npos) {
+    return absl::InvalidArgumentError(
+        fmt::format("'{}' is not an address: it lacks a scheme, as in tcp://192.0.2.7:7000", address));
+  }
+  const std::string_view scheme = address.substr(0, end);
+  for (const TransportFactory& factory : TransportFactories()) {
+    if (factory.scheme == scheme) return factory.make(address);
+  }
+  return absl::InvalidArgumentError(
+      fmt::format("'{}': this build has no transport '{}'; it has: {}", address, scheme, JoinSchemes(", ")));
+}
+
+}  // namespace farfault

@@ -1,0 +1,23 @@
+#ifndef FARFAULT_LIB_TRANSPORT_TRANSPORT_REGISTRY_H_
+#define FARFAULT_LIB_TRANSPORT_TRANSPORT_REGISTRY_H_
+
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "lib/transport/transport.h"
+
+namespace farfault {
+
+struct TransportFactory {
+  std::string_view scheme;  ///< "tcp" in "tcp://host:port".
+  absl::StatusOr<std::unique_ptr<Transport>> (*make)(std::string_view address);
+};
+
+/// The transports of this build. A transport is added by one line in make_transport.cc; `TransportNames` follows.
+std::span<const TransportFactory> TransportFactories();
+
+}  // namespace farfault
+
+#endif  // FARFAULT_LIB_TRANSPORT_TRANSPORT_REGISTRY_H_
