@@ -9,17 +9,17 @@
 namespace farfault {
 
 enum class EventKind : std::uint8_t {
-  kListening,         ///< `text` is the address to give to the peer, with the port that was chosen.
-  kWaitingForPeer,    ///< Not there yet; connecting is retried until the deadline.
-  kConnected,         ///< The peer is authenticated and speaks our version.
-  kPreparing,         ///< `done` of `total` bytes populated and registered.
-  kPrePaging,         ///< `done` of `total` bytes of the budget sent (`total` 0: the budget is a time).
-  kSwitchedOver,      ///< The guest may run at the destination.
-  kMoving,            ///< `done` of `total` bytes resident at the destination.
-  kResident,          ///< Nothing is missing at the destination any more.
-  kDrained,           ///< The source's memory is not needed any more.
-  kHint,              ///< Something works, but slower or heavier than it could; `text` says how to mend it.
-  kFailed,            ///< The session has failed; `text` is the reason.
+  kListening,       ///< `text` is the address to give to the peer, with the port that was chosen.
+  kWaitingForPeer,  ///< Not there yet; connecting is retried until the deadline.
+  kConnected,       ///< The peer is authenticated and speaks our version.
+  kPreparing,       ///< `done` of `total` bytes populated and registered.
+  kPrePaging,       ///< `done` of `total` bytes of the budget sent (`total` 0: the budget is a time).
+  kSwitchedOver,    ///< The guest may run at the destination.
+  kMoving,          ///< `done` of `total` bytes resident at the destination.
+  kResident,        ///< Nothing is missing at the destination any more.
+  kDrained,         ///< The source's memory is not needed any more.
+  kHint,            ///< Something works, but slower or heavier than it could; `text` says how to mend it.
+  kFailed,          ///< The session has failed; `text` is the reason.
 };
 
 std::string_view EventKindName(EventKind kind);

@@ -33,9 +33,9 @@ std::string_view SessionStateName(SessionState state);
 ///
 /// Thread contract: all methods may be called from any thread; those that wait block only their caller. Destroying a
 /// session while another thread is inside one of its methods is an error of the caller.
-/// Lifetime: the guest memory outlives the session. Destruction joins the session's threads. A destination that is destroyed
-/// before it is resident takes the rest of the guest's memory with it: threads of the guest that touch a missing page stay
-/// parked until the process ends.
+/// Lifetime: the guest memory outlives the session. Destruction joins the session's threads. A destination that is
+/// destroyed before it is resident takes the rest of the guest's memory with it: threads of the guest that touch a
+/// missing page stay parked until the process ends.
 class PagingSession {
  public:
   virtual ~PagingSession() = default;
@@ -53,12 +53,11 @@ class PagingSession {
 /// The side that gives the memory up.
 class SourceSession : public PagingSession {
  public:
-  /// Meets the peer, checks that both mean the same regions, and waits until the destination is prepared. The guest runs
-  /// on meanwhile and is not touched, whatever the outcome.
-  /// Errors: kInvalidArgument (options, memory), kUnavailable (nobody there, connection lost),
-  /// kDeadlineExceeded (peer silent), kUnauthenticated (keys differ), kFailedPrecondition (version, regions or page sizes
-  /// differ; memory is in use by another session), kPermissionDenied (userfaultfd for dirty tracking), kAlreadyExists (address
-  /// in use).
+  /// Meets the peer, checks that both mean the same regions, and waits until the destination is prepared. The guest
+  /// runs on meanwhile and is not touched, whatever the outcome.
+  /// Errors: kInvalidArgument (options, memory), kUnavailable (nobody there, connection lost), kDeadlineExceeded (peer
+  /// silent), kUnauthenticated (keys differ), kFailedPrecondition (version, regions or page sizes differ; memory is in
+  /// use by another session), kPermissionDenied (userfaultfd for dirty tracking), kAlreadyExists (address in use).
   static absl::StatusOr<std::unique_ptr<SourceSession>> Create(GuestMemory memory, SourceOptions options);
 
   /// Sends pages while the guest runs. May be called repeatedly before `SwitchOver`. Blocks until the budget is
@@ -75,8 +74,8 @@ class SourceSession : public PagingSession {
   /// here, except for kDataLoss: the outcome is unknown, and only the destination can tell.
   virtual absl::Status SwitchOver() = 0;
 
-  /// Waits until the destination has every page; afterwards the memory may be freed. kDeadlineExceeded leaves the session
-  /// as it is.
+  /// Waits until the destination has every page; afterwards the memory may be freed. kDeadlineExceeded leaves the
+  /// session as it is.
   virtual absl::Status WaitUntilDrained(absl::Duration timeout) = 0;
 };
 
@@ -86,9 +85,9 @@ class DestinationSession : public PagingSession {
   /// Meets the peer and checks that both mean the same regions. Errors as for `SourceSession::Create`.
   static absl::StatusOr<std::unique_ptr<DestinationSession>> Create(GuestMemory memory, DestinationOptions options);
 
-  /// Maps the memory a second time, populates and registers it, and arms the guest's mapping: from here on a touched page
-  /// parks its thread until the source has switched over. kResourceExhausted names what is lacking; kPermissionDenied when
-  /// userfaultfd is not allowed.
+  /// Maps the memory a second time, populates and registers it, and arms the guest's mapping: from here on a touched
+  /// page parks its thread until the source has switched over. kResourceExhausted names what is lacking;
+  /// kPermissionDenied when userfaultfd is not allowed.
   virtual absl::Status Prepare() = 0;
 
   /// Waits (up to `timeout`) until the source switches over, and returns when the guest may run.
@@ -97,8 +96,8 @@ class DestinationSession : public PagingSession {
   /// Reads what is missing ahead of demand, a few pages at a time, so that a session without a push becomes resident.
   virtual absl::Status FetchRest() = 0;
 
-  /// Waits until every page is here and mapped; afterwards the memory is ordinary memory again. kDeadlineExceeded leaves
-  /// the session as it is. Without a push or `FetchRest` this waits for the guest to touch everything.
+  /// Waits until every page is here and mapped; afterwards the memory is ordinary memory again. kDeadlineExceeded
+  /// leaves the session as it is. Without a push or `FetchRest` this waits for the guest to touch everything.
   virtual absl::Status WaitUntilResident(absl::Duration timeout) = 0;
 };
 

@@ -20,21 +20,19 @@
 //     SEND is executed, every WRITE posted before it on the same channel is visible there, to later READs of the
 //     channel and, once the SEND has been received, to the peer's CPU.
 //   - A READ executes after the WRITEs before it, and completes when its bytes are in local memory. Between execution
-//   and
-//     completion its bytes may land at any moment.
+//     and completion its bytes may land at any moment.
 //   - Requests on different channels are not ordered at all.
 //   - Reads and writes of exactly 1 or 8 naturally aligned bytes are single-copy atomic against the CPUs of both hosts.
 //     WRITE a; READ b on one channel against a CPU that stores b, executes a full fence and loads a: at least one of
 //     the two sees the other's store (Dekker).
 //   - Completions of one channel come in posting order. A signalled completion vouches for the unsignalled requests
-//   before
-//     it: their effects are visible at the peer.
+//     before it: their effects are visible at the peer.
 //   - A buffer belongs to the transport from Post until a completion vouches for it. Requests with `inline_data` are
-//   copied
-//     out during Post.
+//     copied out during Post.
 //   - After an error nothing more is executed; every request that has not completed, signalled or not, is lost, and
-//   each posted
-//     signalled request or receive completes with kFlushed or kError. What a lost request did at the peer is unknown.
+//     each posted signalled request or receive completes with kFlushed or kError. What a lost request did at the peer
+//     is unknown.
+
 namespace farfault {
 
 enum class Opcode : std::uint8_t { kRead, kWrite, kSend, kReceive };

@@ -1,0 +1,105 @@
+# shellcheck shell=bash
+# Sourced by ./dev: configuring, building and running tests.
+
+# One compiler takes up to about 1 GiB.
+default_jobs() {
+  local cores memory_gib
+  cores=$(nproc)
+  memory_gib=$(awk '/^MemAvailable/ {print int($2 / 1048576)}' /proc/meminfo)
+  ((memory_gib >= 1)) || memory_gib=1
+  echo $((cores < memory_gib ? cores : memory_gib))
+}
+JOBS=${JOBS:-$(default_jobs)}
+
+cached() { sed -n "s/^$2:[^=]*=//p" "$1/CMakeCache.txt" 2>/dev/null; }
+
+# configure PRESET PART...: makes sure that the preset's build directory builds the named parts (TESTS BENCH EXAMPLES CLI). What
+# it builds already stays as it is, so that going from one command to another rebuilds nothing.
+configure() {
+  local preset=$1 dir=build part
+  shift
+  [[ $preset == default ]] || dir=build-$preset
+  local -a change=()
+  if [[ -f $dir/CMakeCache.txt && -f $dir/build.ninja ]]; then
+    for part in "$@"; do
+      [[ $(cached "$dir" "FARFAULT_BUILD_$part") == ON ]] || change+=("-DFARFAULT_BUILD_$part=ON")
+    done
+    [[ ${CI:-} != true || $(cached "$dir" FARFAULT_WARNINGS_AS_ERRORS) == ON ]] || change+=(-DFARFAULT_WARNINGS_AS_ERRORS=ON)
+    ((${#change[@]} > 0)) || return 0
+  else
+    for part in TESTS BENCH EXAMPLES CLI; do
+      [[ " $* " == *" $part "* ]] && change+=("-DFARFAULT_BUILD_$part=ON") || change+=("-DFARFAULT_BUILD_$part=OFF")
+    done
+    [[ ${CI:-} != true ]] || change+=(-DFARFAULT_WARNINGS_AS_ERRORS=ON)
+    rm -rf "$dir/CMakeCache.txt" "$dir/CMakeFiles"
+  fi
+  say "configuring $dir"
+  mkdir -p "$dir"
+  cmake --preset "$preset" "${change[@]}" >"$dir/configure.log" 2>&1 && return
+  tail -n 30 "$dir/configure.log" >&2
+  die "cmake failed; its whole output is in $dir/configure.log" "Should something be missing: ./dev setup"
+}
+
+# build DIR [TARGET...]
+build() {
+  local dir=$1
+  shift
+  local -a wrap=()
+  mapfile -t wrap < <(sanitizer_wrapper "$dir")
+  # Ninja's own progress line needs standard output to be a terminal, and ours does not belong there.
+  if ! NINJA_STATUS='[%f/%t] ' "${wrap[@]}" ninja -C "$dir" -j "$JOBS" "${@:-all}" 2>&1 | build_progress "$dir"; then
+    die "the build in $dir failed; the first error is above."
+  fi
+}
+
+# One line that moves (terminal) or a line every tenth (log); whatever else ninja prints is a warning or an error and goes through.
+build_progress() {
+  awk -v tty="$PROGRESS" -v dir="$1" '
+    /^ninja: (Entering|no work)/ || /Re-checking globbed/ || /^-- / { next }
+    match($0, /^\[[0-9]+\/[0-9]+\]/) {
+      split(substr($0, 2, RLENGTH - 2), step, "/")
+      if (!started && step[2] > 3) { printf "==> building in %s: %d steps\n", dir, step[2] > "/dev/stderr"; started = 1 }
+      if (tty) printf "\r\033[K  %s", substr($0, 1, 100) > "/dev/stderr"
+      else if (step[2] > 20 && step[1] * 10 >= step[2] * mark && step[1] > 1) {
+        mark = int(step[1] * 10 / step[2]) + 1
+        printf "  %s\n", substr($0, 1, RLENGTH) > "/dev/stderr"
+      }
+      next
+    }
+    { if (tty && started) printf "\r\033[K" > "/dev/stderr"; print > "/dev/stderr" }
+    END { if (tty) printf "\r\033[K" > "/dev/stderr" }'
+}
+
+build_command() {
+  need_packages build
+  configure default CLI
+  build build farfault_command
+}
+
+run_ctest() {
+  local dir=$1
+  shift
+  local -a wrap=() progress=()
+  mapfile -t wrap < <(sanitizer_wrapper "$dir")
+  [[ -t 1 && ${TERM:-dumb} != dumb ]] && progress=(--progress)
+  "${wrap[@]}" ctest --test-dir "$dir" -j "$JOBS" --output-on-failure --no-tests=error "${progress[@]}" "$@" ||
+    die "some tests failed" "Again, only those:   ctest --test-dir $dir --rerun-failed --output-on-failure" \
+      "One of them:         ./dev test -R 'its name'"
+}
+
+# Thread sanitizer of GCC 12 cannot place its shadow memory when the kernel randomises more than 28 bits.
+sanitizer_wrapper() {
+  if [[ $1 == build-tsan ]] && setarch -R true 2>/dev/null; then printf '%s\n' setarch -R; fi
+}
+
+sanitized() {
+  local kind=$1
+  shift
+  need_packages build test
+  export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1}
+  export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+  export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
+  configure "$kind" EXAMPLES CLI TESTS
+  build "build-$kind"
+  run_ctest "build-$kind" "$@"
+}

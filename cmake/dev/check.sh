@@ -1,0 +1,158 @@
+# shellcheck shell=bash
+# Sourced by ./dev: the rules of the project that a machine can check.
+
+CHECK_STEPS="format text headers tests scripts tidy"
+MAX_COLUMNS=120
+LONG_FILE=300
+
+git_here() { git -c safe.directory="$ROOT" -C "$ROOT" "$@"; }
+
+# All files of the project that exist, tracked or about to be.
+project_files() {
+  if git_here rev-parse --git-dir >/dev/null 2>&1; then
+    git_here ls-files --cached --others --exclude-standard -- "$@" | sort -u | while read -r file; do
+      [[ ! -f $file ]] || printf '%s\n' "$file"
+    done
+  else
+    find . -path './build*' -prune -o -type f -print | sed 's|^\./||' | grep -E "$(glob_to_regex "$@")"
+  fi
+}
+glob_to_regex() {
+  local IFS='|'
+  local globs=("${@//./\\.}")
+  printf '^(%s)$' "${globs[*]//\*/.*}"
+}
+cxx_files() { project_files '*.h' '*.cc'; }
+
+# The tool in the version that decides, or else whichever there is.
+llvm_tool() {
+  local name
+  for name in "$1-19" "$1"; do
+    if command -v "$name"; then return; fi
+  done
+  die "$1 is not installed" "./dev setup installs it"
+}
+
+check_main() {
+  local step all="" failed=() steps=()
+  for step in "$@"; do
+    if [[ $step == --all ]]; then all=1 && continue; fi
+    case " $CHECK_STEPS " in
+      *" $step "*) steps+=("$step") ;;
+      *) die "check has no step '$step'" "Steps: $CHECK_STEPS; and --all" ;;
+    esac
+  done
+  # shellcheck disable=SC2206
+  ((${#steps[@]} > 0)) || steps=($CHECK_STEPS)
+  TIDY_ALL=$all
+  need_packages build test bench check
+  configure default BENCH EXAMPLES CLI TESTS
+  for step in "${steps[@]}"; do
+    say "check: $step"
+    "check_$step" || failed+=("$step")
+  done
+  ((${#failed[@]} == 0)) || die "these checks failed: ${failed[*]}" "Again, only one:   ./dev check ${failed[0]}"
+  say "all checks passed"
+}
+
+complain() {
+  printf '  %s\n' "$@" >&2
+  return 1
+}
+
+check_format() {
+  local ok=0 long
+  cxx_files | xargs -d '\n' "$(llvm_tool clang-format)" --dry-run -Werror >&2 || {
+    ok=1
+    complain "run ./dev format"
+  } || true
+  long=$(cxx_files | LC_ALL=C.UTF-8 xargs -d '\n' grep -nE "^.{$((MAX_COLUMNS + 1)),}" | cut -d: -f1,2) || true
+  [[ -z $long ]] || complain "lines longer than $MAX_COLUMNS columns:" "${long//$'\n'/$'\n'  }" || ok=1
+  return $ok
+}
+
+check_text() {
+  local ok=0 file guard found
+  while read -r file; do
+    guard=${file#include/farfault/}
+    guard=FARFAULT_$(tr 'a-z/.-' 'A-Z___' <<<"$guard")_
+    grep -q "^#ifndef $guard\$" "$file" && grep -q "^#define $guard\$" "$file" ||
+      complain "$file: the include guard should be $guard" || ok=1
+  done < <(project_files '*.h')
+
+  found=$(project_files '*' | xargs -d '\n' grep -InE '^(<<<<<<<|>>>>>>>|=======$)') || true
+  [[ -z $found ]] || complain "left-over conflict marks:" "$found" || ok=1
+  # Which mirror a machine uses is that machine's affair.
+  found=$(project_files '*' | xargs -d '\n' grep -IniE '[a-z0-9]\.debian[.](org|net)|archive[.]ubuntu[.]com') || true
+  [[ -z $found ]] || complain "names of package mirrors:" "$found" || ok=1
+  found=$(cxx_files | xargs -d '\n' grep -nE '\b(TODO|FIXME|XXX)\b') || true
+  [[ -z $found ]] || complain "unfinished:" "$found" || ok=1
+
+  cxx_files | xargs -d '\n' wc -l | awk -v limit=$LONG_FILE '$2 != "total" && $1 > limit {
+    printf "  note: %s has %d lines; more than about %d is usually two nouns\n", $2, $1, limit }' >&2
+  return $ok
+}
+
+check_headers() {
+  local log
+  log=$(NINJA_STATUS='' ninja -C build -j "$JOBS" -k 0 farfault_headers 2>&1) && return
+  grep -E 'error|FAILED' <<<"$log" | head -n 40 >&2
+  complain "headers that do not compile by themselves are above"
+}
+
+check_tests() {
+  local ok=0 file
+  while read -r file; do
+    case $file in
+      *_test.cc)
+        grep -qF "\"$ROOT/$file\"" build/compile_commands.json || complain "$file: no test program is built from it" || ok=1
+        grep -qE '^\s*(TEMPLATE_)?(TEST_CASE|SCENARIO)' "$file" || complain "$file: holds no test case" || ok=1
+        ;;
+      *)
+        ! grep -qE '^\s*(TEMPLATE_)?TEST_CASE' "$file" || complain "$file: has test cases, so its name should end in _test.cc" || ok=1
+        ;;
+    esac
+  done < <(project_files 'test/*.cc')
+  return $ok
+}
+
+check_scripts() {
+  command -v shellcheck >/dev/null || return 0
+  shellcheck -x dev .ci/run cmake/dev/*.sh >&2
+}
+
+# What clang-tidy has to look at: the sources that differ from the main branch, and those that include a header which does.
+changed_sources() {
+  local base="" branch file
+  for branch in origin/HEAD origin/main main; do
+    base=$(git_here merge-base HEAD "$branch" 2>/dev/null) && break
+  done
+  if [[ -z $base || $base == "$(git_here rev-parse HEAD)" ]] && git_here diff --quiet HEAD; then
+    base=$(git_here rev-parse --verify --quiet HEAD~1 || git_here rev-parse HEAD)
+  fi
+  { git_here diff --name-only "${base:-HEAD}" -- '*.h' '*.cc'; git_here ls-files --others --exclude-standard -- '*.h' '*.cc'; } |
+    sort -u | while read -r file; do
+    case $file in
+      *.cc) [[ ! -f $file ]] || printf '%s\n' "$file" ;;
+      *.h) cxx_files | grep '\.cc$' | xargs -d '\n' grep -lF "#include \"${file#include/}\"" || true ;;
+    esac
+  done | sort -u
+}
+
+check_tidy() {
+  local -a sources
+  local log
+  if [[ -n ${TIDY_ALL:-} ]]; then
+    mapfile -t sources < <(cxx_files | grep '\.cc$')
+  else
+    mapfile -t sources < <(changed_sources)
+  fi
+  mapfile -t sources < <(for file in "${sources[@]}"; do
+    grep -qF "\"$ROOT/$file\"" build/compile_commands.json && printf '%s\n' "$file"
+  done)
+  ((${#sources[@]} > 0)) || { printf '  nothing has changed\n' >&2; return; }
+  printf '  %d sources\n' "${#sources[@]}" >&2
+  log=$(printf '%s\n' "${sources[@]}" | xargs -d '\n' -P "$JOBS" -n 1 "$(llvm_tool clang-tidy)" -p build --quiet 2>&1) && return
+  grep -vE '^[0-9]+ warnings? (generated|treated)|^Suppressed|^Use -header-filter' <<<"$log" >&2
+  return 1
+}
