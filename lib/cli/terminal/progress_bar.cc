@@ -1,0 +1,112 @@
+#include "lib/cli/terminal/progress_bar.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "lib/cli/terminal/table.h"
+#include "lib/cli/terminal/units.h"
+
+namespace farfault {
+namespace {
+
+constexpr std::size_t kLabelColumns = 30;
+constexpr std::size_t kBarColumns = 30;
+constexpr absl::Duration kRedraw = absl::Milliseconds(100);
+constexpr absl::Duration kPlainLine = absl::Seconds(2);
+
+std::string Bar(double share, std::size_t columns) {
+  // Eighths of a block, so that the bar moves smoothly.
+  static constexpr std::string_view kEighths[] = {" ", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
+  const std::size_t eighths = static_cast<std::size_t>(share * static_cast<double>(columns * 8));
+  std::string bar;
+  for (std::size_t i = 0; i < columns; ++i) {
+    bar += eighths >= (i + 1) * 8 ? "█" : i == eighths / 8 ? kEighths[eighths % 8] : " ";
+  }
+  return bar;
+}
+
+std::string Rate(const Progress& progress) {
+  const double seconds = absl::ToDoubleSeconds(progress.elapsed);
+  if (seconds < 0.05) return "";
+  return fmt::format("  {}/s", FormatBytes(static_cast<std::uint64_t>(static_cast<double>(progress.done) / seconds)));
+}
+
+/// Cuts after `columns` code points.
+std::string Clip(std::string_view text, std::size_t columns) {
+  std::size_t seen = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if ((static_cast<unsigned char>(text[i]) & 0xC0) != 0x80 && seen++ == columns)
+      return std::string(text.substr(0, i));
+  }
+  return std::string(text);
+}
+
+}  // namespace
+
+std::string RenderProgress(const Progress& progress, std::size_t columns) {
+  const std::size_t label_columns = std::max(kLabelColumns, DisplayWidth(progress.label));
+  std::string line = progress.label + std::string(label_columns - DisplayWidth(progress.label), ' ');
+  if (progress.total == 0) {
+    if (progress.done > 0) line += fmt::format("  {}{}", FormatBytes(progress.done), Rate(progress));
+    return Clip(line, columns);
+  }
+  const double share =
+      static_cast<double>(std::min(progress.done, progress.total)) / static_cast<double>(progress.total);
+  line += fmt::format(" ▕{}▏ {:3.0f} %  {} of {}{}", Bar(share, kBarColumns), share * 100, FormatBytes(progress.done),
+                      FormatBytes(progress.total), Rate(progress));
+  return Clip(line, columns);
+}
+
+ProgressBar::Style ProgressBar::StyleFor(std::FILE* out, bool silent) {
+  if (silent) return Style::kSilent;
+  return isatty(fileno(out)) == 1 ? Style::kBar : Style::kLines;
+}
+
+ProgressBar::ProgressBar(Style style, std::FILE* out) : style_(style), out_(out) {}
+
+std::size_t ProgressBar::Columns() const {
+  winsize size{};
+  if (ioctl(fileno(out_), TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 100;
+  return size.ws_col - 1u;
+}
+
+void ProgressBar::Update(std::string_view label, std::uint64_t done, std::uint64_t total, absl::Time now) {
+  if (style_ == Style::kSilent) return;
+  const bool new_step = label_ != label;
+  if (new_step) {
+    label_ = label;
+    step_began_ = now;
+  }
+  const absl::Duration interval = style_ == Style::kBar ? kRedraw : kPlainLine;
+  if (!new_step && now - last_drawn_ < interval) return;
+  last_drawn_ = now;
+  const Progress progress{label_, done, total, now - step_began_};
+  if (style_ == Style::kBar) {
+    fmt::print(out_, "\r\033[K{}", RenderProgress(progress, Columns()));
+    on_screen_ = true;
+  } else if (new_step || total == 0) {
+    fmt::print(out_, "{}\n", label_);
+  } else {
+    fmt::print(out_, "{}: {} of {}\n", label_, FormatBytes(done), FormatBytes(total));
+  }
+  std::fflush(out_);
+}
+
+void ProgressBar::Say(std::string_view line) {
+  if (style_ == Style::kSilent) return;
+  Clear();
+  fmt::print(out_, "{}\n", line);
+  std::fflush(out_);
+}
+
+void ProgressBar::Clear() {
+  if (!on_screen_) return;
+  fmt::print(out_, "\r\033[K");
+  std::fflush(out_);
+  on_screen_ = false;
+}
+
+}  // namespace farfault

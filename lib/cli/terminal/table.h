@@ -1,0 +1,34 @@
+#ifndef FARFAULT_LIB_CLI_TERMINAL_TABLE_H_
+#define FARFAULT_LIB_CLI_TERMINAL_TABLE_H_
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace farfault {
+
+/// Columns a terminal needs to show UTF-8 text (one per code point).
+std::size_t DisplayWidth(std::string_view text);
+
+/// A table that lines up: the first column to the left, the others to the right, under a rule.
+class Table {
+ public:
+  /// A heading with a line break takes two lines.
+  explicit Table(std::vector<std::string> headings);
+
+  /// Short rows are filled up with empty cells; surplus cells are an error of the caller.
+  void AddRow(std::vector<std::string> cells);
+
+  /// Every line ends with a newline and has no trailing spaces.
+  std::string Render() const;
+
+ private:
+  std::vector<std::vector<std::string>> heading_lines_;
+  std::vector<std::vector<std::string>> rows_;
+  std::vector<std::size_t> widths_;
+};
+
+}  // namespace farfault
+
+#endif  // FARFAULT_LIB_CLI_TERMINAL_TABLE_H_
