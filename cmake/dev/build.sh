@@ -60,7 +60,7 @@ build_progress() {
       split(substr($0, 2, RLENGTH - 2), step, "/")
       if (!started && step[2] > 3) { printf "==> building in %s: %d steps\n", dir, step[2] > "/dev/stderr"; started = 1 }
       if (tty) printf "\r\033[K  %s", substr($0, 1, 100) > "/dev/stderr"
-      else if (step[2] > 20 && step[1] * 10 >= step[2] * mark && step[1] > 1) {
+      else if (step[2] > 50 && step[1] * 10 >= step[2] * mark && step[1] > 1) {
         mark = int(step[1] * 10 / step[2]) + 1
         printf "  %s\n", substr($0, 1, RLENGTH) > "/dev/stderr"
       }

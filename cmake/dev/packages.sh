@@ -80,15 +80,22 @@ install_packages() {
   rm -f "$APT_LOG"
 }
 
-available() { LC_ALL=C apt-cache policy "$1" 2>/dev/null | grep -q '^  Candidate: [^(]'; }
+available() {
+  local policy
+  policy=$(LC_ALL=C apt-cache policy "$1" 2>/dev/null) && grep -q '^  Candidate: [^(]' <<<"$policy"
+}
 
 all_available() {
   local package
   for package in "$@"; do available "$package" || return 1; done
 }
 
-apt() { "${root[@]}" env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get -y -qq -o DPkg::Lock::Timeout=600 \
-  -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 -o APT::Status-Fd=1 "$@" </dev/null; }
+# The status goes to a descriptor of its own, which apt-get hides from dpkg; it is made here because sudo closes all but three.
+apt() {
+  # shellcheck disable=SC2016
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive LC_ALL=C sh -c 'exec apt-get "$@" 3>&1' apt-get -y -qq \
+    -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 -o APT::Status-Fd=3 "$@" </dev/null
+}
 
 apt_update() {
   local tries=0
@@ -148,8 +155,8 @@ add_backports() {
   [[ $codename == bookworm ]] || return 0
   # shellcheck disable=SC2016
   entry=$(apt-get indextargets --format '$(SOURCESENTRY)|$(RELEASE)|$(REPO_URI)' 'Identifier: Packages' 'Origin: Debian' \
-    "Codename: $codename" 'Component: main' 2>/dev/null | head -n 1)
-  IFS='|' read -r file release uri <<<"$entry"
+    "Codename: $codename" 'Component: main' 2>/dev/null) || true
+  IFS='|' read -r file release uri <<<"${entry%%$'\n'*}"
   file=${file%:*}
   [[ -r $file ]] || apt_failed "cannot tell where this machine gets Debian from, to add its backports"
   if [[ $file == *.sources ]]; then
