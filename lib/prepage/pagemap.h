@@ -2,10 +2,12 @@
 #define FARFAULT_LIB_PREPAGE_PAGEMAP_H_
 
 #include <cstdint>
+#include <utility>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "lib/util/unique_fd.h"
 
 namespace farfault {
 
@@ -18,6 +20,7 @@ class Pagemap {
     kPresent = 1u << 3,
     kSwapped = 1u << 4,  ///< Swapped out, or a mark without a page.
     kZeroPage = 1u << 5,
+    kHuge = 1u << 6,  ///< Mapped by a huge page-table entry.
   };
 
   struct Query {
@@ -34,18 +37,14 @@ class Pagemap {
   /// kUnimplemented: the kernel is too old.
   static absl::StatusOr<Pagemap> OpenSelf();
 
-  Pagemap(Pagemap&& other) noexcept;
-  Pagemap& operator=(Pagemap&& other) noexcept;
-  ~Pagemap();
-
   /// Calls `found` for each maximal stretch of matching pages in [begin, end), ascending. Stretches may touch each
   /// other.
   absl::Status Scan(AddressRange range, const Query& query, absl::FunctionRef<void(AddressRange)> found) const;
 
  private:
-  explicit Pagemap(int fd) : fd_(fd) {}
+  explicit Pagemap(UniqueFd fd) : fd_(std::move(fd)) {}
 
-  int fd_ = -1;
+  UniqueFd fd_;
 };
 
 }  // namespace farfault

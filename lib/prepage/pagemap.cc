@@ -1,0 +1,101 @@
+#include "lib/prepage/pagemap.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <sys/utsname.h>
+
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <span>
+#include <string>
+#include <utility>
+
+namespace farfault {
+namespace {
+
+// <linux/fs.h> has these since Linux 6.7; the headers that we are built with may be older.
+struct PageRegion {
+  std::uint64_t start;
+  std::uint64_t end;
+  std::uint64_t categories;
+};
+
+struct ScanArgument {
+  std::uint64_t size;
+  std::uint64_t flags;
+  std::uint64_t start;
+  std::uint64_t end;
+  std::uint64_t walk_end;
+  std::uint64_t vec;
+  std::uint64_t vec_len;
+  std::uint64_t max_pages;
+  std::uint64_t category_inverted;
+  std::uint64_t category_mask;
+  std::uint64_t category_anyof_mask;
+  std::uint64_t return_mask;
+};
+static_assert(sizeof(ScanArgument) == 96);
+
+constexpr unsigned long kPagemapScan = _IOWR('f', 16, ScanArgument);
+constexpr std::uint64_t kWpMatching = 1u << 0;
+constexpr std::uint64_t kCheckWpAsync = 1u << 1;
+
+constexpr std::size_t kRangesPerCall = 512;
+
+std::string KernelRelease() {
+  utsname names{};
+  return uname(&names) == 0 ? names.release : "unknown";
+}
+
+}  // namespace
+
+absl::StatusOr<Pagemap> Pagemap::OpenSelf() {
+  UniqueFd fd(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return absl::ErrnoToStatus(errno, "cannot open /proc/self/pagemap: is /proc mounted?");
+  // An empty scan tells whether the kernel knows the ioctl.
+  ScanArgument nothing{};
+  nothing.size = sizeof(nothing);
+  nothing.category_mask = nothing.return_mask = kPresent;
+  if (ioctl(fd.get(), kPagemapScan, &nothing) < 0) {
+    const int error = errno;
+    return absl::UnimplementedError(fmt::format(
+        "the kernel ({}) has no PAGEMAP_SCAN ioctl ({}); it needs Linux 6.7. Without it farfault cannot see "
+        "what the guest touches: bring a dirty bitmap (track_dirty = false and ReportDirty), and set "
+        "track_history = false",
+        KernelRelease(), std::strerror(error)));
+  }
+  return Pagemap(std::move(fd));
+}
+
+absl::Status Pagemap::Scan(AddressRange range, const Query& query, absl::FunctionRef<void(AddressRange)> found) const {
+  std::array<PageRegion, kRangesPerCall> ranges;
+  ScanArgument argument{};
+  argument.size = sizeof(argument);
+  argument.flags = query.protect_again ? kWpMatching | kCheckWpAsync : 0;
+  argument.end = range.end;
+  argument.vec = reinterpret_cast<std::uint64_t>(ranges.data());
+  argument.vec_len = ranges.size();
+  argument.category_inverted = query.none_of;
+  argument.category_mask = query.all_of | query.none_of;
+  argument.return_mask = argument.category_mask;
+  for (std::uint64_t at = range.begin; at < range.end;) {
+    argument.start = at;
+    const int filled = ioctl(fd_.get(), kPagemapScan, &argument);
+    if (filled < 0 && errno == EINTR) continue;
+    if (filled < 0) {
+      return absl::ErrnoToStatus(
+          errno, fmt::format("scanning the page tables of [{:#x}, {:#x}); unmapped meanwhile?", at, range.end));
+    }
+    for (const PageRegion& match : std::span(ranges).first(static_cast<std::size_t>(filled))) {
+      found({match.start, match.end});
+    }
+    if (argument.walk_end <= at) return absl::InternalError("PAGEMAP_SCAN does not get on");
+    at = argument.walk_end;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace farfault
