@@ -19,6 +19,7 @@ class Alias {
   /// Errors name the region: kInvalidArgument (file too short, wrong page size, a file system without userfaultfd),
   /// kPermissionDenied (opened read-only), kResourceExhausted (too few huge pages).
   static absl::StatusOr<Alias> Map(const Region& region);
+  Alias() = default;
 
   std::span<std::byte> bytes() const { return mapping_.bytes(); }
   std::byte* data() const { return mapping_.data(); }

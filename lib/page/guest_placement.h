@@ -33,11 +33,11 @@ struct GuestPlacementOptions {
   /// Threads that populate; 0 means one per core.
   std::size_t threads = 0;
   /// Pages that the source never populated: left alone.
-  std::span<const PageRun> holes;
+  std::span<const PageRun> holes = {};
   /// Bytes populated so far, about ten times a second on the calling thread; may be empty.
-  std::function<void(std::uint64_t done, std::uint64_t total)> progress;
+  std::function<void(std::uint64_t done, std::uint64_t total)> progress = {};
   /// Called on the calling thread for what works, but slower than it could; may be empty.
-  std::function<void(std::string hint)> hint;
+  std::function<void(std::string hint)> hint = {};
 };
 
 /// The destination's guest memory on this machine. Regions with a file are placed directly, by way of an alias; private
@@ -52,6 +52,7 @@ class GuestPlacement final : public PagePlacement {
   /// Errors name the region and the remedy: kInvalidArgument (not the file's mapping, a file that is too short or on a
   /// file system without userfaultfd), kPermissionDenied (read-only file), kResourceExhausted (memory, tmpfs space,
   /// huge pages, registration limits). The guest's mapping is not touched.
+  /// `layout` is that of `memory`.
   static absl::StatusOr<std::unique_ptr<GuestPlacement>> Create(const GuestMemory& memory, const PageLayout& layout,
                                                                 Transport& transport,
                                                                 const GuestPlacementOptions& options);
@@ -94,36 +95,51 @@ class GuestPlacement final : public PagePlacement {
   bool Forget(PageRun run) override;
 
  private:
-  struct Place;
+  struct Place {
+    Region region;
+    PageRun pages;
+    unsigned page_shift = 12;
+    std::uint32_t chunk_pages = 0;
+    std::uint32_t local_key = 0;
+    std::byte* alias = nullptr;  // Null: staged.
+    bool has_zero_page = true;   // UFFDIO_ZEROPAGE works here.
+    Alias mapping;
+    std::unique_ptr<RegisteredMemory> frames;
+    std::vector<bool> huge_chunks;  // Chunks that lie on a huge folio and are not mapped by it yet.
 
-  GuestPlacement(const GuestMemory& memory, const PageLayout& layout);
+    std::uint64_t Offset(PageIndex page) const { return (page - pages.first) << page_shift; }
+    std::byte* Guest(PageIndex page) const { return region.base + Offset(page); }
+  };
 
-  const Place& PlaceOf(PageIndex page) const;
-  std::byte* GuestAddress(const Place& place, PageIndex page) const;
-  absl::Status MapAliases(const GuestPlacementOptions& options);
-  absl::Status Populate(const GuestPlacementOptions& options);
-  absl::Status Register(Transport& transport, const GuestPlacementOptions& options);
+  GuestPlacement(const GuestMemory& memory, const PageLayout& layout, const GuestPlacementOptions& options);
+
+  absl::Status MapAliases();
+  absl::Status PopulateAliases(const GuestPlacementOptions& options);
+  absl::Status RegisterFrames(Transport& transport);
+  absl::Status RegisterRings(Transport& transport, const GuestPlacementOptions& options);
   absl::Status ArmPlace(Place& place);
-  template <typename MapRange>
-  MapResult MapRun(PageRun run, const char* operation, MapRange map_range);
-  MapResult ZeroDirect(const Place& place, PageRun run);
-  MapResult Result(const Place& place, const char* operation, PageIndex page, const UffdResult& result,
-                   std::uint64_t pages_done);
+  std::byte* NextSmallChunk();
 
-  GuestMemory memory_;
+  const Place& PlaceOf(PageIndex page) const { return places_[layout_.RegionOf(page)]; }
+  template <typename MapRange>
+  MapResult MapRun(const Place& place, PageRun run, MapRange map_range);
+  MapResult ZeroPages(const Place& place, PageRun run);
+  MapResult Stopped(const Place& place, PageRun run, const UffdResult& result, std::uint64_t bytes_done);
+
+  PageLayout layout_;
   std::vector<Place> places_;  // One per region.
   Userfaultfd* uffd_ = nullptr;
   absl::Status failure_;
 
-  Mapping demand_memory_;  // demand_slots × the largest staged page.
-  std::uint64_t demand_stride_ = 0;
+  std::uint64_t largest_staged_page_ = 0;  // 0: no region is staged.
+  Mapping demand_memory_;                  // One largest_staged_page_ per demand slot.
   std::unique_ptr<RegisteredMemory> demand_frames_;
-  Mapping staging_mapping_;
-  std::vector<std::unique_ptr<RegisteredMemory>> staging_rings_;
+  Mapping ring_memory_;
+  std::vector<std::unique_ptr<RegisteredMemory>> rings_;
   Mapping huge_zeros_;  // What UFFDIO_COPY takes zeros from where there is no UFFDIO_ZEROPAGE.
 
-  bool collapse_huge_pages_ = true;
-  std::size_t collapse_region_ = 0;
+  bool collapse_huge_pages_;
+  std::size_t collapse_place_ = 0;  // How far CollapseSome has come.
   std::uint64_t collapse_offset_ = 0;
 };
 

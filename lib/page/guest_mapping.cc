@@ -1,0 +1,112 @@
+#include "lib/page/guest_mapping.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <fstream>
+#include <string>
+#include <vector>
+
+namespace farfault {
+namespace {
+
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
+struct MappedRange {
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+  bool shared = false;
+  std::uint64_t offset = 0;
+  dev_t device = 0;
+  std::uint64_t inode = 0;
+  std::string name;
+};
+
+std::vector<MappedRange> ReadMaps() {
+  std::vector<MappedRange> ranges;
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    MappedRange range;
+    char permissions[5] = {};
+    unsigned device_major = 0;
+    unsigned device_minor = 0;
+    int name = 0;
+    const int fields = std::sscanf(line.c_str(), "%lx-%lx %4s %lx %x:%x %lu %n", &range.begin, &range.end, permissions,
+                                   &range.offset, &device_major, &device_minor, &range.inode, &name);
+    if (fields < 7) continue;
+    range.shared = permissions[3] == 's';
+    range.device = makedev(device_major, device_minor);
+    range.name = line.substr(static_cast<std::size_t>(name));
+    ranges.push_back(std::move(range));
+  }
+  return ranges;
+}
+
+std::string Describe(const MappedRange& range) {
+  return fmt::format("a {} mapping of {}", range.shared ? "shared" : "private",
+                     range.inode == 0 && range.name.empty() ? "no file" : range.name);
+}
+
+// Empty when `range` is what `region` says; otherwise what it should have been.
+std::string Mismatch(const Region& region, const struct stat& file, const MappedRange& range) {
+  if (region.fd == -1) {
+    // Anonymous huge pages show as a file of the kernel's own.
+    if (!range.shared && (range.inode == 0 || region.page_size == kHugePage)) return "";
+    return "a region without a file must be private anonymous memory";
+  }
+  if (!range.shared) return "a region with a file must be mapped shared";
+  if (range.inode != file.st_ino || range.device != file.st_dev) {
+    return fmt::format("file descriptor {} must be the file that is mapped", region.fd);
+  }
+  const auto base = reinterpret_cast<std::uint64_t>(region.base);
+  if (region.file_offset + range.begin != range.offset + base) {
+    return fmt::format("offset {} of the file must be mapped there", region.file_offset);
+  }
+  return "";
+}
+
+absl::Status CheckMapping(const Region& region, std::span<const MappedRange> maps) {
+  struct stat file {};
+  if (region.fd >= 0 && fstat(region.fd, &file) != 0) {
+    return absl::InvalidArgumentError(
+        fmt::format("region '{}': file descriptor {} is not open", region.name, region.fd));
+  }
+  auto at = reinterpret_cast<std::uint64_t>(region.base);
+  const std::uint64_t end = at + region.length;
+  for (const MappedRange& range : maps) {
+    if (range.end <= at || at >= end) continue;
+    if (range.begin > at) break;
+    if (const std::string mismatch = Mismatch(region, file, range); !mismatch.empty()) {
+      return absl::InvalidArgumentError(
+          fmt::format("region '{}': {}, but at {:#x} there is {}", region.name, mismatch, at, Describe(range)));
+    }
+    at = range.end;
+  }
+  if (at >= end) return absl::OkStatus();
+  return absl::InvalidArgumentError(fmt::format("region '{}': nothing is mapped at {:#x}", region.name, at));
+}
+
+}  // namespace
+
+absl::Status CheckGuestMappings(std::span<const Region> regions) {
+  const std::vector<MappedRange> maps = ReadMaps();
+  for (const Region& region : regions) {
+    if (absl::Status status = CheckMapping(region, maps); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DropPages(std::byte* address, std::uint64_t length) {
+  if (madvise(address, length, MADV_DONTNEED) == 0) return absl::OkStatus();
+  if (errno == EINVAL && madvise(address, length, MADV_DONTNEED_LOCKED) == 0) return absl::OkStatus();
+  return absl::ErrnoToStatus(
+      errno, fmt::format("madvise(MADV_DONTNEED) on {} bytes at {}", length, fmt::ptr(static_cast<void*>(address))));
+}
+
+}  // namespace farfault

@@ -1,0 +1,145 @@
+#include "lib/page/guest_placement.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+
+#include "lib/page/guest_mapping.h"
+
+namespace farfault {
+namespace {
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+std::string_view Cause(int error) {
+  switch (error) {
+    case EFAULT:
+      return "a page is not in the file any more: was a hole punched into it, or the file truncated?";
+    case ENOENT:
+      return "the guest's mapping was unmapped, moved or registered elsewhere while the session needs it";
+    case ENOMEM:
+      return "the machine, or this process's control group, is out of memory";
+    case EHWPOISON:
+      return "the memory is broken";
+    default:
+      return "";
+  }
+}
+
+}  // namespace
+
+MapResult GuestPlacement::Stopped(const Place& place, PageRun run, const UffdResult& result, std::uint64_t bytes_done) {
+  const std::uint64_t pages_done = bytes_done >> place.page_shift;
+  if (result.status == UffdStatus::kRetry) return {MapStatus::kRetry, pages_done};
+  if (result.status == UffdStatus::kGuestGone) return {MapStatus::kGuestGone, pages_done};
+  if (failure_.ok()) {
+    failure_ = absl::ErrnoToStatus(
+        result.error, fmt::format("region '{}': userfaultfd cannot map the page at offset {:#x} ({})",
+                                  place.region.name, place.Offset(run.first + pages_done), Cause(result.error)));
+  }
+  return {MapStatus::kFailed, pages_done};
+}
+
+// Maps a run with `map_range(first byte of the guest, offset from the run's start, length)`. Pages that are mapped
+// already are passed over; the kernel does not wake who waits for them.
+template <typename MapRange>
+MapResult GuestPlacement::MapRun(const Place& place, PageRun run, MapRange map_range) {
+  std::byte* const start = place.Guest(run.first);
+  const std::uint64_t length = run.count << place.page_shift;
+  std::uint64_t done = 0;
+  bool passed_over = false;
+  UffdResult result;
+  while (done < length && result.status == UffdStatus::kDone) {
+    result = map_range(start + done, done, length - done);
+    done += result.bytes_done;
+    if (result.status != UffdStatus::kExists) continue;
+    result.status = UffdStatus::kDone;
+    done += place.region.page_size;
+    passed_over = true;
+  }
+  if (passed_over) {
+    const UffdResult woken = uffd_->Wake(start, done);
+    if (woken.status != UffdStatus::kDone) return Stopped(place, run, woken, 0);
+  }
+  if (result.status != UffdStatus::kDone) return Stopped(place, run, result, done);
+  return {MapStatus::kOk, run.count};
+}
+
+bool GuestPlacement::direct(PageIndex page) const { return PlaceOf(page).alias != nullptr; }
+
+Frame GuestPlacement::DemandFrame(PageIndex page, std::uint32_t slot) {
+  const Place& place = PlaceOf(page);
+  if (place.alias != nullptr) return {place.alias + place.Offset(page), place.local_key};
+  return {demand_memory_.data() + slot * largest_staged_page_, demand_frames_->local_key()};
+}
+
+MapResult GuestPlacement::MapDemanded(PageIndex page, std::uint32_t slot) {
+  if (direct(page)) return MapLanded({page, 1});
+  return MapStaged({page, 1}, demand_memory_.data() + slot * largest_staged_page_);
+}
+
+MapResult GuestPlacement::MapLanded(PageRun run) {
+  return MapRun(PlaceOf(run.first), run, [this](std::byte* guest, std::uint64_t, std::uint64_t length) {
+    return uffd_->Continue(guest, length);
+  });
+}
+
+MapResult GuestPlacement::MapStaged(PageRun run, const std::byte* source) {
+  return MapRun(PlaceOf(run.first), run, [this, source](std::byte* guest, std::uint64_t offset, std::uint64_t length) {
+    return uffd_->Copy(guest, source + offset, length);
+  });
+}
+
+MapResult GuestPlacement::MapZeros(PageRun run) {
+  const Place& place = PlaceOf(run.first);
+  if (place.alias != nullptr || !place.has_zero_page) return ZeroPages(place, run);
+  return MapRun(place, run, [this](std::byte* guest, std::uint64_t, std::uint64_t length) {
+    return uffd_->ZeroPage(guest, length);
+  });
+}
+
+// Where a page of zeros cannot simply be asked for: the file may have the page already, with bytes in it. The guest
+// does not see them yet, so they may be overwritten.
+MapResult GuestPlacement::ZeroPages(const Place& place, PageRun run) {
+  return MapRun(place, run, [&](std::byte* guest, std::uint64_t offset, std::uint64_t length) {
+    const std::uint64_t page_size = place.region.page_size;
+    if (place.alias == nullptr) return uffd_->Copy(guest, huge_zeros_.data(), page_size);
+    if (place.has_zero_page) {
+      const UffdResult result = uffd_->ZeroPage(guest, length);
+      if (result.status != UffdStatus::kExists) return result;
+      if (result.bytes_done > 0) return UffdResult{UffdStatus::kDone, 0, result.bytes_done};
+    }
+    std::memset(place.alias + place.Offset(run.first) + offset, 0, page_size);
+    return uffd_->Continue(guest, page_size);
+  });
+}
+
+std::uint32_t GuestPlacement::chunk_pages(PageIndex page) const { return PlaceOf(page).chunk_pages; }
+
+bool GuestPlacement::TryCollapse(PageRun chunk) {
+  const Place& place = PlaceOf(chunk.first);
+  // Without a huge folio the kernel would copy all of it first, while faults wait.
+  if (!place.huge_chunks[place.Offset(chunk.first) / kHugePage]) return false;
+  std::byte* const guest = place.Guest(chunk.first);
+  if (madvise(guest, kHugePage, MADV_COLLAPSE) != 0) return false;
+  return uffd_->Wake(guest, kHugePage).status == UffdStatus::kDone;
+}
+
+bool GuestPlacement::Forget(PageRun run) {
+  const Place& place = PlaceOf(run.first);
+  if (place.alias != nullptr) return true;
+  std::byte* const guest = place.Guest(run.first);
+  const std::uint64_t length = run.count << place.page_shift;
+  // With remove events the call below would wait for this very thread to read the event.
+  const bool reported = uffd_ != nullptr && (uffd_->features() & UFFD_FEATURE_EVENT_REMOVE) != 0;
+  if (reported && !uffd_->Unregister(guest, length).ok()) return false;
+  const bool dropped = DropPages(guest, length).ok();
+  return (!reported || uffd_->Register(guest, length, UFFDIO_REGISTER_MODE_MISSING).ok()) && dropped;
+}
+
+}  // namespace farfault

@@ -1,0 +1,130 @@
+#include "lib/page/populate.h"
+
+#include <fmt/format.h>
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <string>
+
+#include "lib/util/memory_budget.h"
+#include "lib/util/parallel.h"
+
+namespace farfault {
+namespace {
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+// Large enough to make the call's own cost vanish, small enough to share the work out and to show progress.
+constexpr std::uint64_t kPieceBytes = 16u << 20;
+
+std::vector<PopulateRange> CutIntoPieces(const std::vector<PopulateRange>& ranges) {
+  std::vector<PopulateRange> pieces;
+  for (const PopulateRange& range : ranges) {
+    std::span<std::byte> rest = range.memory;
+    while (!rest.empty()) {
+      // Cuts at multiples of the piece, so that no huge folio is split.
+      const std::uint64_t into = reinterpret_cast<std::uint64_t>(rest.data()) % kPieceBytes;
+      const std::size_t bytes = std::min<std::uint64_t>(rest.size(), kPieceBytes - into);
+      pieces.push_back({range.region, rest.first(bytes)});
+      rest = rest.subspan(bytes);
+    }
+  }
+  return pieces;
+}
+
+std::uint64_t FreeHugePages() {
+  std::ifstream file("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+  std::uint64_t pages = 0;
+  file >> pages;
+  return file ? pages : 0;
+}
+
+bool HasSizeLimit(const struct statfs& system) { return system.f_type == TMPFS_MAGIC && system.f_blocks != 0; }
+
+// What may be lacking behind an ENOMEM, or an EFAULT, which is what the kernel says where a plain access gets SIGBUS.
+absl::Status Lacking(const Region& region, int error, std::uint64_t done) {
+  const std::string what = fmt::format("region '{}': its memory cannot be populated ({}) after {} MiB", region.name,
+                                       std::strerror(error), done >> 20);
+  if (error == EINVAL) return absl::UnimplementedError(what + "; MADV_POPULATE_WRITE needs Linux 5.14");
+  if (region.page_size == kHugePage) {
+    return absl::ResourceExhaustedError(
+        fmt::format("{}; {} huge pages of 2 MiB are free; the region needs {} in all: sysctl -w vm.nr_hugepages=N",
+                    what, FreeHugePages(), region.length / kHugePage));
+  }
+  struct statfs system {};
+  if (fstatfs(region.fd, &system) == 0 && HasSizeLimit(system)) {
+    const std::uint64_t free = system.f_bavail * static_cast<std::uint64_t>(system.f_bsize);
+    return absl::ResourceExhaustedError(
+        fmt::format("{}; its tmpfs has {} bytes left: enlarge it with mount -o remount,size=…", what, free));
+  }
+  const MemoryBudget budget = AvailableMemory();
+  return absl::ResourceExhaustedError(
+      fmt::format("{}; {} MiB are left ({})", what, budget.bytes >> 20, budget.limited_by));
+}
+
+// What the file holds already, whichever part of it that is.
+std::uint64_t AllocatedBytes(const Region& region) {
+  struct stat info {};
+  return fstat(region.fd, &info) == 0 ? static_cast<std::uint64_t>(info.st_blocks) * 512 : 0;
+}
+
+// Finds out what can be known before the first page is taken: an overcommitted population ends with the OOM killer.
+absl::Status CheckEnough(const std::vector<PopulateRange>& ranges) {
+  std::uint64_t needed_in_all = 0;
+  for (std::size_t i = 0; i < ranges.size();) {
+    const Region& region = *ranges[i].region;
+    std::uint64_t needed = 0;
+    for (; i < ranges.size() && ranges[i].region == &region; ++i) needed += ranges[i].memory.size();
+    needed -= std::min(needed, AllocatedBytes(region));
+    if (region.page_size == kHugePage) continue;  // Reserved when it was mapped.
+    needed_in_all += needed;
+    struct statfs system {};
+    if (fstatfs(region.fd, &system) != 0 || !HasSizeLimit(system)) continue;
+    const std::uint64_t free = system.f_bavail * static_cast<std::uint64_t>(system.f_bsize);
+    if (needed <= free) continue;
+    return absl::ResourceExhaustedError(
+        fmt::format("region '{}' needs {} more bytes of its tmpfs, which has {} left: enlarge it with "
+                    "mount -o remount,size=…, or give the guest less memory",
+                    region.name, needed, free));
+  }
+  const MemoryBudget budget = AvailableMemory();
+  if (needed_in_all <= budget.bytes) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      fmt::format("the guest needs {} MiB of memory, but only {} MiB are left here ({}): free some, raise the limit, "
+                  "or give the guest less memory",
+                  needed_in_all >> 20, budget.bytes >> 20, budget.limited_by));
+}
+
+}  // namespace
+
+absl::Status Populate(const std::vector<PopulateRange>& ranges, std::size_t threads,
+                      const std::function<void(std::uint64_t done, std::uint64_t total)>& progress) {
+  if (absl::Status status = CheckEnough(ranges); !status.ok()) return status;
+  const std::vector<PopulateRange> pieces = CutIntoPieces(ranges);
+  std::uint64_t total = 0;
+  for (const PopulateRange& piece : pieces) total += piece.memory.size();
+  std::atomic<std::uint64_t> done{0};
+  const auto populate_piece = [&](std::size_t index) -> absl::Status {
+    const PopulateRange& piece = pieces[index];
+    while (madvise(piece.memory.data(), piece.memory.size(), MADV_POPULATE_WRITE) != 0) {
+      const int error = errno;
+      if (error != EINTR && error != EAGAIN) return Lacking(*piece.region, error, done.load());
+    }
+    done.fetch_add(piece.memory.size(), std::memory_order_relaxed);
+    return absl::OkStatus();
+  };
+  std::function<void()> tick;
+  if (progress) tick = [&] { progress(done.load(std::memory_order_relaxed), total); };
+  return RunInParallel(pieces.size(), ThreadCount(threads), populate_piece, tick);
+}
+
+}  // namespace farfault

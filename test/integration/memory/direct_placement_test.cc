@@ -1,0 +1,236 @@
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mman.h>
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+#include <chrono>
+#include <cstring>
+#include <vector>
+
+#include "test/support/fill.h"
+#include "test/support/memory_machine.h"
+#include "test/support/memory_rig.h"
+#include "test/support/skip.h"
+
+namespace farfault {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr std::uint64_t kPages = 64;
+
+struct Direct {
+  Direct() {
+    if (const absl::Status status = UserfaultfdAvailable(); !status.ok()) SkipFor(std::string(status.message()));
+    auto owned = OwnedRegion::CreateShared("ram", kPages * kSmallPage);
+    REQUIRE(owned.ok());
+    region = *std::move(owned);
+  }
+
+  MemoryRig& Arm(const GuestPlacementOptions& options = {}, std::uint64_t more_features = 0) {
+    auto created = MemoryRig::Create({region.region()}, options, more_features);
+    INFO(created.status().ToString());
+    REQUIRE(created.ok());
+    rig = *std::move(created);
+    return *rig;
+  }
+
+  OwnedRegion region;
+  std::unique_ptr<MemoryRig> rig;
+};
+
+template <typename T>
+bool Done(const std::future<T>& future) {
+  return future.wait_for(seconds(20)) == std::future_status::ready;
+}
+
+template <typename T>
+bool Parked(const std::future<T>& future) {
+  return future.wait_for(milliseconds(50)) == std::future_status::timeout;
+}
+
+TEST_CASE("populating leaves the guest's mapping empty, and its frames are in the alias", "[memory][direct]") {
+  Direct direct;
+  std::memset(direct.region.bytes().data(), 7, direct.region.bytes().size());
+  MemoryRig& rig = direct.Arm();
+  CHECK(PresentPages(direct.region.bytes().data(), kPages * kSmallPage) == 0);
+  REQUIRE(rig.transport().registrations().size() == 1);
+  const LocalTransport::Registration& registered = rig.transport().registrations()[0];
+  CHECK(registered.access == RemoteAccess::kWrite);
+  CHECK(PresentPages(registered.memory.data(), kPages * kSmallPage) == kPages);
+  REQUIRE(rig.placement().region_frames().size() == 1);
+  const DestinationPeer::RegionFrames frames = rig.placement().region_frames()[0];
+  CHECK(frames.direct);
+  CHECK(frames.frames.key == registered.key);
+  CHECK(frames.frames.length == kPages * kSmallPage);
+  CHECK(rig.placement().staging().empty());
+  CHECK(rig.placement().DemandFrame(5, 0).address == registered.memory.data() + 5 * kSmallPage);
+
+  rig.placement().RevokeFrames();
+  CHECK(rig.transport().registrations().empty());
+}
+
+TEST_CASE("a fault is answered with what has landed in the frame", "[memory][direct]") {
+  Direct direct;
+  MemoryRig& rig = direct.Arm();
+  auto seen = rig.Read(9);
+  auto wrote = rig.Run([byte = rig.Guest(30)] { *static_cast<volatile std::byte*>(byte) = std::byte{1}; });
+  auto events = rig.WaitForEvents(2);
+  REQUIRE(events.size() == 2);
+  if (events[0].run.first == 30) std::swap(events[0], events[1]);
+  CHECK(events[0].kind == FeedEventKind::kFault);
+  CHECK(events[0].run == PageRun{9, 1});
+  CHECK_FALSE(events[0].write);
+  CHECK(events[1].run == PageRun{30, 1});
+  CHECK(events[1].write);
+  CHECK(Parked(seen));
+
+  rig.Land(9);
+  CHECK(rig.placement().MapDemanded(9, 0).status == MapStatus::kOk);
+  REQUIRE(Done(seen));
+  CHECK(HasPattern(seen.get(), 9));
+  CHECK(Parked(wrote));
+  rig.Land(30);
+  CHECK(rig.placement().MapDemanded(30, 0).status == MapStatus::kOk);
+  REQUIRE(Done(wrote));
+  CHECK(rig.GuestPage(30)[0] == std::byte{1});
+  CHECK(HasPattern(rig.GuestPage(30).subspan(1), 30, 0) == false);
+  CHECK(rig.GuestPage(30)[5] == PatternByte(30, 5));
+}
+
+TEST_CASE("a run is mapped around what is mapped already, and all who wait in it wake", "[memory][direct]") {
+  Direct direct;
+  MemoryRig& rig = direct.Arm();
+  for (PageIndex page = 0; page < 16; ++page) rig.Land(page);
+  CHECK(rig.placement().MapLanded({3, 1}).status == MapStatus::kOk);
+  CHECK(rig.placement().MapLanded({7, 2}).status == MapStatus::kOk);
+  auto first = rig.Read(0);
+  auto last = rig.Read(15);
+  REQUIRE(rig.WaitForEvents(2).size() == 2);
+  const MapResult result = rig.placement().MapLanded({0, 16});
+  CHECK(result.status == MapStatus::kOk);
+  CHECK(result.pages_done == 16);
+  REQUIRE(Done(first));
+  REQUIRE(Done(last));
+  for (PageIndex page = 0; page < 16; ++page) CHECK(HasPattern(rig.GuestPage(page), page));
+  CHECK(rig.Quiet());
+}
+
+TEST_CASE("who waits for a page that another run has mapped is woken although the kernel says EEXIST",
+          "[memory][direct]") {
+  Direct direct;
+  MemoryRig& rig = direct.Arm();
+  rig.Land(4);
+  auto seen = rig.Read(4);
+  REQUIRE(rig.WaitForEvents(1).size() == 1);
+  REQUIRE(rig.uffd().Continue(rig.Guest(4), kSmallPage, UffdWake::kLater).status == UffdStatus::kDone);
+  CHECK(Parked(seen));
+  const MapResult result = rig.placement().MapDemanded(4, 0);
+  CHECK(result.status == MapStatus::kOk);
+  CHECK(result.pages_done == 1);
+  REQUIRE(Done(seen));
+  CHECK(HasPattern(seen.get(), 4));
+}
+
+TEST_CASE("zeros are zeros, whether the file has the page or not", "[memory][direct]") {
+  Direct direct;
+  const std::vector<PageRun> holes{{16, 16}};
+  MemoryRig& rig = direct.Arm({.holes = holes});
+  // Memory in the file only where it was populated.
+  REQUIRE(PresentPages(rig.transport().registrations()[0].memory.data(), kPages * kSmallPage) == kPages - 16);
+  rig.Land(15);
+  rig.Land(20);
+  auto missing = rig.Read(18);
+  auto minor = rig.Read(15);
+  REQUIRE(rig.WaitForEvents(2).size() == 2);
+  const MapResult result = rig.placement().MapZeros({14, 10});
+  CHECK(result.status == MapStatus::kOk);
+  CHECK(result.pages_done == 10);
+  REQUIRE(Done(missing));
+  REQUIRE(Done(minor));
+  CHECK(AllZero(missing.get()));
+  CHECK(AllZero(minor.get()));
+  for (PageIndex page = 14; page < 24; ++page) CHECK(AllZero(rig.GuestPage(page)));
+  CHECK(rig.Quiet());
+}
+
+TEST_CASE("what the guest writes is in the file, and stays when everything is disarmed", "[memory][direct]") {
+  Direct direct;
+  MemoryRig& rig = direct.Arm();
+  for (PageIndex page = 0; page < kPages; ++page) rig.Land(page);
+  REQUIRE(rig.placement().MapLanded({0, kPages}).status == MapStatus::kOk);
+  direct.region.bytes()[kSmallPage] = std::byte{99};
+  rig.placement().RevokeFrames();
+  CHECK(rig.placement().Disarm().ok());
+  CHECK(direct.region.bytes()[kSmallPage] == std::byte{99});
+  direct.rig.reset();
+  CHECK(direct.region.bytes()[kSmallPage] == std::byte{99});
+  CHECK(HasPattern(direct.region.bytes().subspan(2 * kSmallPage, kSmallPage), 2));
+}
+
+TEST_CASE("a page that has vanished from the file is a failure, never zeros", "[memory][direct]") {
+  Direct direct;
+  MemoryRig& rig = direct.Arm();
+  REQUIRE(fallocate(direct.region.region().fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 5 * kSmallPage,
+                    kSmallPage) == 0);
+  for (const PageIndex page : {3u, 4u, 6u, 7u}) rig.Land(page);
+  const MapResult result = rig.placement().MapLanded({3, 5});
+  CHECK(result.status == MapStatus::kFailed);
+  CHECK(result.pages_done == 2);
+  CHECK_THAT(std::string(rig.placement().failure().message()),
+             ContainsSubstring("'ram'") && ContainsSubstring("0x5000"));
+}
+
+TEST_CASE("memory that the guest discards comes back as an event", "[memory][direct]") {
+  Direct direct;
+  MemoryRig& rig = direct.Arm({}, UFFD_FEATURE_EVENT_REMOVE);
+  rig.Land(0);
+  auto discarded = rig.Run([&rig] { madvise(rig.Guest(10), 4 * kSmallPage, MADV_REMOVE); });
+  // Until the event has been read, nothing may be mapped.
+  pollfd wait{.fd = rig.feed().fd(), .events = POLLIN, .revents = 0};
+  REQUIRE(poll(&wait, 1, 20'000) == 1);
+  CHECK(rig.placement().MapLanded({0, 1}).status == MapStatus::kRetry);
+  const auto events = rig.WaitForEvents(1);
+  REQUIRE(events.size() == 1);
+  CHECK(events[0].kind == FeedEventKind::kDiscard);
+  CHECK(events[0].run == PageRun{10, 4});
+  REQUIRE(Done(discarded));
+  CHECK(rig.placement().MapLanded({0, 1}).status == MapStatus::kOk);
+}
+
+TEST_CASE("several regions, each with its own pages", "[memory][direct]") {
+  Direct direct;
+  auto other = OwnedRegion::CreateShared("video", 8 * kSmallPage);
+  REQUIRE(other.ok());
+  auto created = MemoryRig::Create({direct.region.region(), other->region()});
+  REQUIRE(created.ok());
+  MemoryRig& rig = **created;
+  auto seen = rig.Read(kPages + 3);
+  const auto events = rig.WaitForEvents(1);
+  REQUIRE(events.size() == 1);
+  CHECK(events[0].run == PageRun{kPages + 3, 1});
+  rig.Land(kPages + 3);
+  CHECK(rig.placement().MapDemanded(kPages + 3, 0).status == MapStatus::kOk);
+  REQUIRE(Done(seen));
+  CHECK(HasPattern(other->bytes().subspan(3 * kSmallPage, kSmallPage), kPages + 3));
+}
+
+TEST_CASE("a part of a file, at an offset", "[memory][direct]") {
+  Direct direct;
+  Region part = direct.region.region();
+  part.base += 16 * kSmallPage;
+  part.length = 8 * kSmallPage;
+  part.file_offset = 16 * kSmallPage;
+  auto created = MemoryRig::Create({part});
+  REQUIRE(created.ok());
+  (*created)->Land(2);
+  CHECK((*created)->placement().MapDemanded(2, 0).status == MapStatus::kOk);
+  CHECK(HasPattern({part.base + 2 * kSmallPage, kSmallPage}, 2));
+}
+
+}  // namespace
+}  // namespace farfault
