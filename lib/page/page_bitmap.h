@@ -41,9 +41,14 @@ class PageBitmap {
     return count;
   }
 
-  /// The first run of set (clear) bits inside [from, end), empty when there is none. Costs one step per word.
-  PageRun NextSet(PageIndex from, PageIndex end) const { return NextRun(from, end, 0); }
-  PageRun NextClear(PageIndex from, PageIndex end) const { return NextRun(from, end, ~std::uint64_t{0}); }
+  /// The first run of at most `most` set (clear) bits inside [from, end), empty when there is none. Costs one step per
+  /// word that is looked at.
+  PageRun NextSet(PageIndex from, PageIndex end, std::uint64_t most = UINT64_MAX) const {
+    return NextRun(from, end, most, 0);
+  }
+  PageRun NextClear(PageIndex from, PageIndex end, std::uint64_t most = UINT64_MAX) const {
+    return NextRun(from, end, most, ~std::uint64_t{0});
+  }
 
  private:
   template <typename Visit>
@@ -67,11 +72,11 @@ class PageBitmap {
     return end;
   }
 
-  PageRun NextRun(PageIndex from, PageIndex end, std::uint64_t flip) const {
+  PageRun NextRun(PageIndex from, PageIndex end, std::uint64_t most, std::uint64_t flip) const {
     assert(end <= pages_);
     const PageIndex first = FirstSet(from, end, flip);
     if (first >= end) return {};
-    return {first, FirstSet(first, end, ~flip) - first};
+    return {first, FirstSet(first, first + std::min(most, end - first), ~flip) - first};
   }
 
   std::uint64_t pages_ = 0;

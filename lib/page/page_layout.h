@@ -47,6 +47,13 @@ class PageLayout {
 
   std::uint64_t page_size(PageIndex page) const { return regions_[RegionOf(page)].page_size; }
 
+  /// How many pages `bytes` may hold, whichever region they are of; at least one.
+  std::uint64_t MostPages(std::uint64_t bytes) const {
+    std::uint64_t smallest = kHugePage;
+    for (const RegionPages& region : regions_) smallest = std::min(smallest, region.page_size);
+    return std::max<std::uint64_t>(1, bytes / smallest);
+  }
+
   /// `run` cut off where its first page's region ends.
   PageRun ClipToRegion(PageRun run) const {
     const PageRun& region = regions_[RegionOf(run.first)].pages;

@@ -18,11 +18,14 @@ void PushOrder::OnFault(PageIndex page, absl::Time when) {
   candidate_count_ = next_candidate_ = 0;
 }
 
-PageRun PushOrder::FromCandidates() {
+PageRun PushOrder::FromCandidates(std::uint64_t max_pages) {
   for (; next_candidate_ < candidate_count_; ++next_candidate_) {
-    const PageRun candidate = candidates_[next_candidate_];
-    const PageRun left = settled_.NextClear(candidate.first, candidate.end());
-    if (left.count > 0) return left;
+    PageRun& candidate = candidates_[next_candidate_];
+    const PageRun left = settled_.NextClear(candidate.first, candidate.end(), max_pages);
+    if (left.count == 0) continue;
+    // What lies before it is settled: a candidate as large as the memory is not searched from its start each time.
+    candidate = {left.first, candidate.end() - left.first};
+    return left;
   }
   return {};
 }
@@ -40,18 +43,19 @@ bool PushOrder::AskPredictor() {
   return has_opinion;
 }
 
-PageRun PushOrder::FromSweep() {
+PageRun PushOrder::FromSweep(std::uint64_t max_pages) {
   const std::uint64_t total = layout_.total_pages();
-  PageRun run = settled_.NextClear(sweep_, total);
-  if (run.count == 0) run = settled_.NextClear(0, sweep_);
+  PageRun run = settled_.NextClear(sweep_, total, max_pages);
+  if (run.count == 0) run = settled_.NextClear(0, sweep_, max_pages);
   if (run.count > 0) sweep_ = run.first;
   return run;
 }
 
 PageRun PushOrder::Next(std::uint64_t max_bytes) {
-  PageRun run = FromCandidates();
-  for (int asked = 0; run.count == 0 && asked < kPatience && AskPredictor(); ++asked) run = FromCandidates();
-  if (run.count == 0) run = FromSweep();
+  const std::uint64_t max_pages = layout_.MostPages(max_bytes);
+  PageRun run = FromCandidates(max_pages);
+  for (int asked = 0; run.count == 0 && asked < kPatience && AskPredictor(); ++asked) run = FromCandidates(max_pages);
+  if (run.count == 0) run = FromSweep(max_pages);
   if (run.count == 0) return {};
   run = layout_.ClipToRegion(run);
   const std::uint64_t most = std::max<std::uint64_t>(1, max_bytes / layout_.page_size(run.first));

@@ -30,9 +30,9 @@ class PushOrder {
   std::uint64_t predictor_out_of_range() const { return out_of_range_; }
 
  private:
-  PageRun FromCandidates();
+  PageRun FromCandidates(std::uint64_t max_pages);
   bool AskPredictor();
-  PageRun FromSweep();
+  PageRun FromSweep(std::uint64_t max_pages);
 
   const PageLayout& layout_;
   const PageBitmap& settled_;

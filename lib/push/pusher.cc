@@ -67,23 +67,31 @@ PageRun Pusher::NextRun(std::uint64_t max_bytes) {
   if (pushing_) return order_.Next(max_bytes);
   while (!offered_.empty()) {
     const PageRun offer = offered_.front();
-    const PageRun left = settled_.NextClear(offer.first, offer.end());
-    if (left.count == 0) {
+    PageRun run = settled_.NextClear(offer.first, offer.end(), layout_.MostPages(max_bytes));
+    if (run.count == 0) {
       offered_.pop_front();
       continue;
     }
-    const PageRun run = layout_.ClipToRegion(left);
-    const std::uint64_t most = std::max<std::uint64_t>(1, max_bytes / layout_.page_size(run.first));
-    return {run.first, std::min(run.count, most)};
+    run = layout_.ClipToRegion(run);
+    run.count = std::min(run.count, std::max<std::uint64_t>(1, max_bytes / layout_.page_size(run.first)));
+    return run;
   }
   return {};
 }
 
-bool Pusher::HasStagingRoom(const Sender& sender, std::size_t index, PageRun run) const {
+bool Pusher::HasStagingRoom(const Sender& sender, std::size_t index, PageRun& run) const {
   const std::size_t region = layout_.RegionOf(run.first);
   if (destination_.regions[region].direct) return true;
-  const std::uint64_t after = sender.staging.After(run.count * layout_.regions()[region].page_size);
-  return after - tables_.credit(index) <= sender.staging.ring_bytes();
+  const std::uint64_t page_size = layout_.regions()[region].page_size;
+  const StagingCursor& staging = sender.staging;
+  const std::uint64_t credit = tables_.credit(index);
+  run.count = std::min(run.count, staging.ring_bytes() / page_size);
+  if (run.count == 0) return false;
+  if (staging.After(run.count * page_size) - credit <= staging.ring_bytes()) return true;
+  // An empty ring takes anything that is placed in one piece: the gap before it holds nothing.
+  if (credit != staging.position()) return false;
+  run.count = 1;
+  return true;
 }
 
 bool Pusher::PostBatch(std::size_t index) {
@@ -104,6 +112,8 @@ bool Pusher::PostBatch(std::size_t index) {
       ClaimAndAdd(sender, index, run);
     } else {
       AddRun(sender, index, run);
+      // A page that becomes stale behind this point is for another offer.
+      offered_.front() = {run.end(), offered_.front().end() - run.end()};
     }
   }
   if (runs_ == 0) return false;

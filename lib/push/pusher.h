@@ -94,7 +94,8 @@ class Pusher {
   bool PostBatch(std::size_t index);
   bool PostPending();
   PageRun NextRun(std::uint64_t max_bytes);
-  bool HasStagingRoom(const Sender& sender, std::size_t index, PageRun run) const;
+  /// Cuts a staged run to what the ring can hold at all. False: the ring has no room for it yet.
+  bool HasStagingRoom(const Sender& sender, std::size_t index, PageRun& run) const;
   void AddRun(Sender& sender, std::size_t index, PageRun run);
   void ClaimAndAdd(Sender& sender, std::size_t index, PageRun run);
   void FinishBatch(Sender& sender, std::size_t index);

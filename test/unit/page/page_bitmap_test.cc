@@ -1,5 +1,6 @@
 #include "lib/page/page_bitmap.h"
 
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <catch2/generators/catch_generators_range.hpp>
@@ -63,6 +64,10 @@ TEST_CASE("a page bitmap behaves like a vector of bool", "[page][bitmap]") {
     const PageRun range = RandomRun(random, pages);
     REQUIRE(bitmap.NextSet(range.first, range.end()) == Model(model, range.first, range.end(), true));
     REQUIRE(bitmap.NextClear(range.first, range.end()) == Model(model, range.first, range.end(), false));
+    const std::uint64_t most = 1 + random() % 70;
+    PageRun some = Model(model, range.first, range.end(), true);
+    some.count = std::min(some.count, most);
+    REQUIRE(bitmap.NextSet(range.first, range.end(), most) == some);
   }
 }
 

@@ -26,6 +26,12 @@ TEST_CASE("a layout knows the region of a page", "[page][layout]") {
   CHECK(kTwo.page_size(10) == kHugePage);
 }
 
+TEST_CASE("bytes are counted in the smallest pages that there are", "[page][layout]") {
+  CHECK(kTwo.MostPages(10 * kSmallPage + 1) == 10);
+  CHECK(kTwo.MostPages(1) == 1);
+  CHECK(PageLayout({{{0, 3}, kHugePage}}).MostPages(3 * kHugePage) == 3);
+}
+
 TEST_CASE("a run is inside a layout or it is not, however large its numbers", "[page][layout]") {
   CHECK(kTwo.Contains({0, 13}));
   CHECK(kTwo.Contains({12, 1}));
