@@ -57,17 +57,19 @@ bool RunListReceiver::Next() {
     const std::size_t index = next_receiver_;
     next_receiver_ = (next_receiver_ + 1) % receivers_.size();
     Receiver& receiver = receivers_[index];
-    if (receiver.credit_owed > 0) ReturnCredit(index);
     Completion completion;
-    if (receiver.channel->Poll(std::span(&completion, 1)) == 0) {
-      if (receiver.channel->broken()) Fail("the push channel is broken");
-      continue;
+    bool received = false;
+    while (!received && receiver.channel->Poll(std::span(&completion, 1)) == 1) {
+      if (completion.status != CompletionStatus::kOk) {
+        Fail("the push channel is broken");
+        return false;
+      }
+      received = completion.opcode == Opcode::kReceive;
     }
-    if (completion.status != CompletionStatus::kOk) {
-      Fail("the push channel is broken");
-      return false;
-    }
-    if (completion.opcode == Opcode::kReceive) return Open(index, completion) && TakeEntry();
+    // After the completions that made room for it: a source that waits for credit sends nothing that would wake us.
+    if (receiver.credit_owed > 0) ReturnCredit(index);
+    if (received) return Open(index, completion) && TakeEntry();
+    if (receiver.channel->broken()) Fail("the push channel is broken");
   }
   return false;
 }
@@ -80,7 +82,8 @@ bool RunListReceiver::Open(std::size_t index, const Completion& completion) {
     return false;
   }
   std::memcpy(&header, buffer.data(), sizeof(header));
-  const bool sound = header.magic == RunListHeader::kMagic && header.runs > 0 && header.runs <= kMaxRunsPerList &&
+  const bool sound = header.magic == RunListHeader::kMagic && (header.flags & ~RunListHeader::kPrePaged) == 0 &&
+                     header.runs > 0 && header.runs <= kMaxRunsPerList &&
                      header.number == receivers_[index].lists_done + 1 &&
                      completion.length == sizeof(header) + header.runs * sizeof(RunListEntry);
   if (!sound) {
@@ -131,9 +134,9 @@ void RunListReceiver::FinishList() {
   Receiver& receiver = receivers_[open_index_];
   open_ = false;
   ++receiver.lists_done;
-  if (receiver.channel->PostReceive(open_id_, Buffer(open_index_, open_id_), resources_.buffers_key) ==
-      PostResult::kBroken) {
-    Fail("the push channel is broken");
+  if (receiver.channel->PostReceive(open_id_, Buffer(open_index_, open_id_), resources_.buffers_key) !=
+      PostResult::kOk) {
+    Fail("the push channel takes no receives any more");
   }
   if (!resources_.staging.empty()) {
     receiver.credit_owed = receiver.staging.position();
