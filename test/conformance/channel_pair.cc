@@ -1,0 +1,143 @@
+#include "test/conformance/channel_pair.h"
+
+#include <array>
+#include <catch2/catch_test_macros.hpp>
+#include <cstring>
+#include <thread>
+
+#include "absl/time/clock.h"
+
+namespace farfault {
+namespace {
+
+// splitmix64's finalizer: no two offsets look alike.
+std::byte PatternByte(std::uint64_t seed, std::size_t offset) {
+  std::uint64_t x = seed * 0x9e3779b97f4a7c15u + offset;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+  return static_cast<std::byte>(x >> 56);
+}
+
+std::unique_ptr<Transport> NewTransport(const std::string& address) {
+  auto transport = MakeTransport(address);
+  REQUIRE(transport.ok());
+  return *std::move(transport);
+}
+
+}  // namespace
+
+Memory::Memory(Transport& transport, std::size_t size, RemoteAccess access)
+    : bytes_(static_cast<std::byte*>(::operator new[](size, std::align_val_t{4096}))), size_(size) {
+  std::memset(bytes_.get(), 0, size);
+  auto registered = transport.Register({bytes_.get(), size}, access);
+  REQUIRE(registered.ok());
+  registered_ = *std::move(registered);
+}
+
+void Memory::FillRange(std::uint64_t seed, std::size_t offset, std::size_t length) const {
+  for (std::size_t i = offset; i < offset + length; ++i) bytes_[i] = PatternByte(seed, i - offset);
+}
+
+bool Memory::Holds(std::uint64_t seed, std::size_t offset, std::size_t length) const {
+  for (std::size_t i = offset; i < offset + length; ++i) {
+    if (bytes_[i] != PatternByte(seed, i - offset)) return false;
+  }
+  return true;
+}
+
+void Endpoint::Poll() {
+  std::array<Completion, 16> completions;
+  const std::size_t count = channel->Poll(completions);
+  for (const Completion& completion : std::span(completions).first(count)) {
+    (completion.opcode == Opcode::kReceive ? received : sent).push_back(completion);
+  }
+}
+
+Connected ConnectPair(Transport& connecting, Transport& accepting, const std::string& listen_address,
+                      const ChannelOptions& connect_options, const ChannelOptions& accept_options,
+                      const PrivateData& private_data) {
+  auto listener = accepting.Listen(listen_address);
+  REQUIRE(listener.ok());
+  Connected connected{absl::UnknownError("not run"), absl::UnknownError("not run")};
+  const absl::Time deadline = absl::Now() + kPatience;
+  std::thread accept([&] {
+    auto incoming = (*listener)->Accept(deadline);
+    connected.accepting = incoming.ok() ? (*incoming)->Accept(accept_options) : incoming.status();
+  });
+  connected.connecting = connecting.Connect((*listener)->address(), private_data, connect_options, deadline);
+  if (!connected.connecting.ok()) (*listener)->Close();
+  accept.join();
+  return connected;
+}
+
+ChannelPair::ChannelPair(const Setup& setup, const PairOptions& options) {
+  initiator.transport = NewTransport(setup.fabric.listen_address);
+  target.transport = NewTransport(setup.fabric.listen_address);
+  const auto channel_options = [&](Service service, std::string_view name) {
+    return ChannelOptions{
+        .service = service, .send_slots = options.send_slots, .receive_slots = options.receive_slots, .name = name};
+  };
+  Connected connected =
+      ConnectPair(*initiator.transport, *target.transport, setup.fabric.listen_address,
+                  channel_options(setup.initiator, "initiator"), channel_options(setup.target, "target"));
+  INFO(connected.connecting.status().ToString() << ", " << connected.accepting.status().ToString());
+  REQUIRE(connected.connecting.ok());
+  REQUIRE(connected.accepting.ok());
+  initiator.channel = *std::move(connected.connecting);
+  target.channel = *std::move(connected.accepting);
+}
+
+bool ChannelPair::PollUntil(const std::function<bool()>& done) {
+  const absl::Time deadline = absl::Now() + kPatience;
+  for (;;) {
+    if (initiator.channel) initiator.Poll();
+    if (target.channel) target.Poll();
+    if (done()) return true;
+    if (absl::Now() > deadline) return false;
+    std::this_thread::yield();
+  }
+}
+
+void ChannelPair::Post(std::span<const WorkRequest> chain) {
+  PostResult result = PostResult::kFull;
+  REQUIRE(PollUntil([&] { return (result = initiator.channel->Post(chain)) != PostResult::kFull; }));
+  INFO(initiator.channel->failure().ToString());
+  REQUIRE(result == PostResult::kOk);
+}
+
+Completion ChannelPair::Run(WorkRequest request) {
+  request.signaled = true;
+  const std::size_t before = initiator.sent.size();
+  Post(std::span(&request, 1));
+  REQUIRE(PollUntil([&] { return initiator.sent.size() > before; }));
+  return initiator.sent.back();
+}
+
+WorkRequest WriteRequest(const Memory& local, std::size_t local_offset, const Memory& remote, std::size_t remote_offset,
+                         std::uint32_t length) {
+  return {.opcode = Opcode::kWrite,
+          .local = local.at(local_offset),
+          .length = length,
+          .local_key = local.local_key(),
+          .remote_address = remote.remote(remote_offset),
+          .remote_key = remote.remote_key()};
+}
+
+WorkRequest ReadRequest(const Memory& local, std::size_t local_offset, const Memory& remote, std::size_t remote_offset,
+                        std::uint32_t length) {
+  WorkRequest request = WriteRequest(local, local_offset, remote, remote_offset, length);
+  request.opcode = Opcode::kRead;
+  return request;
+}
+
+WorkRequest SendRequest(const Memory& local, std::size_t local_offset, std::uint32_t length) {
+  return {.opcode = Opcode::kSend, .local = local.at(local_offset), .length = length, .local_key = local.local_key()};
+}
+
+WorkRequest Signaled(WorkRequest request, std::uint64_t id) {
+  request.signaled = true;
+  request.id = id;
+  return request;
+}
+
+}  // namespace farfault
