@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "farfault/version.h"
+#include "lib/transport/sim/sim_transport.h"
 #include "lib/transport/tcp/tcp_transport.h"
 #include "lib/transport/transport_registry.h"
 
@@ -22,7 +23,7 @@ std::string JoinSchemes(std::string_view separator) {
 }  // namespace
 
 std::span<const TransportFactory> TransportFactories() {
-  static const std::vector<TransportFactory> factories = {{"tcp", &MakeTcpTransport}};
+  static const std::vector<TransportFactory> factories = {{"tcp", &MakeTcpTransport}, {"sim", &MakeSimTransport}};
   return factories;
 }
 
