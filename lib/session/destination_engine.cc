@@ -170,6 +170,7 @@ bool DestinationEngine::FinishSwitchOver() {
   if (!MutantIs(Mutant::kIgnoreDirtySet) && !MutantIs(Mutant::kApplyDirtyEarly)) ForgetDirty();
   if (phase_ == Phase::kFailed) return true;
   phase_ = Phase::kRunning;
+  guest_may_run_ = true;
   world_.control.Send(MessageType::kSwitchedOver);
   return true;
 }

@@ -67,6 +67,8 @@ class DestinationEngine {
   void Fail(absl::Status status);
 
   Phase phase() const { return phase_; }
+  /// The guest has been handed over; it may be running here even after a failure.
+  bool guest_may_run() const { return guest_may_run_; }
   const absl::Status& failure() const { return failure_; }
   /// Every page is mapped or a hole: userfaultfd may be disarmed.
   bool all_mapped() const { return table_.count(PageState::kMapped) + table_.count(PageState::kHole) == table_.size(); }
@@ -131,6 +133,7 @@ class DestinationEngine {
   Phase phase_ = Phase::kWaiting;
   absl::Status failure_;
   bool activation_allowed_ = false;
+  bool guest_may_run_ = false;
   bool switch_over_received_ = false;
   bool push_expected_ = false;
   bool push_complete_received_ = false;

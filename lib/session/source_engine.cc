@@ -30,6 +30,7 @@ SourceEngine::SourceEngine(World world, const PushOptions& options)
 
 void SourceEngine::Fail(absl::Status status) {
   if (phase_ == Phase::kFailed || phase_ == Phase::kDrained) return;
+  outcome_unknown_ = phase_ == Phase::kSwitching;
   phase_ = Phase::kFailed;
   failure_ = std::move(status);
   world_.control.SendFailure(failure_);
@@ -62,11 +63,14 @@ void SourceEngine::OnMessage(const ControlMessage& message) {
     destination_ready_ = true;
   } else if (message.type == MessageType::kSwitchedOver && phase_ == Phase::kSwitching) {
     phase_ = Phase::kSwitchedOver;
+    handed_over_ = true;
   } else if (message.type == MessageType::kResident && phase_ == Phase::kSwitchedOver) {
     phase_ = Phase::kDrained;
     world_.control.Send(MessageType::kGoodbye);
   } else if (message.type == MessageType::kFailure) {
     Fail(DecodeFailure(message.payload));
+    // Its messages come in order: had it taken over, it would have said so first.
+    outcome_unknown_ = false;
   } else {
     Fail(absl::DataLossError(
         fmt::format("the destination sent message {} at the wrong time", static_cast<int>(message.type))));
@@ -93,7 +97,6 @@ bool SourceEngine::SendSwitchOver() {
   world_.control.SendRuns(MessageType::kDirtyRuns, dirty_);
   SwitchOverMessage message{.push_enabled = push_enabled_ ? 1u : 0u};
   for (std::size_t i = 0; i < push_channels_; ++i) message.lists_sent[i] = pusher_.lists_sent(i);
-  switch_over_sent_ = true;
   world_.control.SendStruct(MessageType::kSwitchOver, message);
   phase_ = Phase::kSwitching;
   return true;

@@ -60,8 +60,10 @@ class SourceEngine {
 
   /// The guest has stopped. `dirty`: pages written since they were sent.
   void BeginSwitchOver(std::vector<PageRun> dirty, std::span<const PageHeat> hottest_first);
-  /// The switchover cannot have happened: the destination has not been asked.
-  bool switch_over_not_sent() const { return !switch_over_sent_; }
+  /// The destination has said that its guest may run. Stays true whatever happens later.
+  bool handed_over() const { return handed_over_; }
+  /// The engine failed while the destination had been asked to take over and had not answered: it may run there.
+  bool outcome_unknown() const { return outcome_unknown_; }
   /// After the switchover, once: what was never populated. The push begins.
   void StartPush(std::span<const PageRun> holes);
 
@@ -86,7 +88,8 @@ class SourceEngine {
   absl::Status failure_;
   std::vector<PageRun> dirty_;
   bool destination_ready_ = false;
-  bool switch_over_sent_ = false;
+  bool handed_over_ = false;
+  bool outcome_unknown_ = false;
   bool push_started_ = false;
   bool complete_reported_ = false;
   std::uint64_t next_hint_ = 1;

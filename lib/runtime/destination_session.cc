@@ -1,0 +1,336 @@
+#include "lib/runtime/destination_session.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "lib/runtime/check_options.h"
+#include "lib/session/handshake.h"
+
+namespace farfault {
+namespace {
+
+constexpr absl::Duration kFarewell = absl::Seconds(1);
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<DestinationSession>> DestinationSession::Create(GuestMemory memory,
+                                                                               DestinationOptions options) {
+  if (absl::Status checked = CheckOptions(options, memory); !checked.ok()) return checked;
+  auto lease = MemoryLease::Take(memory);
+  if (!lease.ok()) return lease.status();
+  auto session = std::make_unique<ThreadedDestinationSession>(std::move(memory), *std::move(lease), std::move(options));
+  if (absl::Status started = session->Start(); !started.ok()) return started;
+  return session;
+}
+
+ThreadedDestinationSession::ThreadedDestinationSession(GuestMemory memory, MemoryLease lease,
+                                                       DestinationOptions options)
+    : options_(std::move(options)), core_(std::move(memory), std::move(lease), options_.on_event) {}
+
+ThreadedDestinationSession::~ThreadedDestinationSession() {
+  if (thread_ == nullptr) {
+    if (core_.connection.link != nullptr) {
+      core_.Abandon(absl::CancelledError("the destination's session has been ended")).IgnoreError();
+    }
+    core_.CloseChannels();
+    return;
+  }
+  // A source that does not hear of the last page would call it a failure: wait for its goodbye.
+  thread_->Call([this] { GiveUp("the destination's session has been ended"); });
+  thread_->WaitUntil(
+      [this] {
+        const bool told = core_.connection.link->flushed() || !core_.connection.link->status().ok();
+        return engine_->phase() == Phase::kDone || (engine_->phase() == Phase::kFailed && told);
+      },
+      absl::Now() + kFarewell);
+  thread_->Stop();
+  core_.CloseChannels();
+  if (!finished_) KeepMissingPagesParked();
+}
+
+void ThreadedDestinationSession::KeepMissingPagesParked() {
+  if (!engine_->guest_may_run()) {
+    // It never ran here; whoever owns the memory may use it for something else.
+    placement_->Disarm().IgnoreError();
+    return;
+  }
+  // Closing the last descriptor would turn missing pages into zeros: this one stays open until the process ends.
+  if (fcntl(uffd_->fd(), F_DUPFD_CLOEXEC, 0) < 0) {
+    core_.events.Send(EventKind::kHint,
+                      "the userfaultfd could not be kept open: pages that are missing may read as zeros");
+  }
+}
+
+absl::Status ThreadedDestinationSession::Start() {
+  auto rendezvous = Rendezvous::Create(Role::kDestination, options_, core_.events);
+  if (!rendezvous.ok()) return rendezvous.status();
+  auto connection = (*rendezvous)->Meet([this](Connection& peer) { return AgreeOnRegions(peer); });
+  core_.transport = (*rendezvous)->TakeTransport();
+  if (!connection.ok()) return connection.status();
+  core_.connection = *std::move(connection);
+  const absl::Status received = ReceiveSourceMemory();
+  return received.ok() ? received : core_.Abandon(received);
+}
+
+absl::StatusOr<Rendezvous::Agreement> ThreadedDestinationSession::AgreeOnRegions(Connection& connection) {
+  ControlLink& link = *connection.link;
+  const auto message =
+      ExpectMessage(link, MessageType::kRegions, "list of regions", absl::Now() + options_.handshake_timeout);
+  if (!message.ok()) return message.status();
+  const auto regions = DecodeRegions(message->payload);
+  if (!regions.ok()) return regions.status();
+  if (absl::Status same = CompareRegions(*regions, core_.memory); !same.ok()) return same;
+  link.Send(MessageType::kRegionsAccepted);
+  return Rendezvous::Agreement::kSession;
+}
+
+absl::Status ThreadedDestinationSession::ReceiveSourceMemory() {
+  const absl::Time deadline = absl::Now() + options_.handshake_timeout;
+  for (;;) {
+    const auto message = WaitForMessage(*core_.connection.link, "addresses", deadline);
+    if (!message.ok()) return message.status();
+    if (message->type == MessageType::kSourceMemory) {
+      auto source = DecodeSourceMemory(message->payload, core_.memory);
+      if (!source.ok()) return source.status();
+      source_ = *std::move(source);
+      return absl::OkStatus();
+    }
+    const auto holes = message->type == MessageType::kInitialHoles ? DecodeRuns(message->payload) : std::nullopt;
+    if (!holes) return absl::DataLossError("the source sent something else than its holes and addresses");
+    for (const PageRun& run : *holes) {
+      const bool sound =
+          run.count > 0 && core_.layout.Contains(run) && initial_holes_.size() < core_.layout.total_pages();
+      if (!sound) return absl::DataLossError("the source sent holes outside the memory");
+      initial_holes_.push_back(run);
+    }
+  }
+}
+
+absl::Status ThreadedDestinationSession::Prepare() {
+  if (thread_ != nullptr) return absl::FailedPreconditionError("Prepare has been called already");
+  if (state() != SessionState::kConnected) return absl::FailedPreconditionError("the session has ended");
+  absl::Status status = PrepareMemory();
+  if (status.ok()) status = StartEngine();
+  if (status.ok()) return status;
+  core_.Publish(SessionState::kFailed, status);
+  return core_.Abandon(status);
+}
+
+absl::Status ThreadedDestinationSession::PrepareMemory() {
+  GuestPlacementOptions placement;
+  placement.demand_slots = static_cast<std::uint32_t>(options_.max_outstanding_faults);
+  placement.staging_bytes = options_.staging_bytes;
+  placement.push_channels = core_.connection.push.size();
+  placement.collapse_huge_pages = options_.collapse_huge_pages;
+  placement.threads = options_.prepare_threads;
+  placement.holes = initial_holes_;
+  placement.progress = [this](std::uint64_t done, std::uint64_t total) {
+    core_.events.Progress(EventKind::kPreparing, done, total);
+  };
+  placement.hint = [this](std::string hint) { core_.events.Send(EventKind::kHint, std::move(hint)); };
+  auto made = GuestPlacement::Create(core_.memory, core_.layout, *core_.transport, placement);
+  if (!made.ok()) return made.status();
+  placement_ = *std::move(made);
+  auto uffd = Userfaultfd::Open(placement_->required_features());
+  if (!uffd.ok()) return uffd.status();
+  uffd_ = *std::move(uffd);
+  return placement_->Arm(*uffd_);
+}
+
+absl::Status ThreadedDestinationSession::StartEngine() {
+  Connection& connection = core_.connection;
+  feed_ = std::make_unique<UffdFaultFeed>(uffd_->fd(), core_.memory);
+  auto scratch = RegisteredBuffer::Create(
+      *core_.transport, options_.max_outstanding_faults * DemandReader::kScratchBytes, RemoteAccess::kNone);
+  if (!scratch.ok()) return scratch.status();
+  scratch_ = *std::move(scratch);
+  auto lists = RegisteredBuffer::Create(*core_.transport, RunListReceiver::BufferBytes(connection.push.size()),
+                                        RemoteAccess::kNone);
+  if (!lists.ok()) return lists.status();
+  run_lists_ = *std::move(lists);
+
+  Sleeper sleeper;
+  sleeper.AddFd(uffd_->fd());
+  sleeper.AddChannel(*connection.control);
+  DestinationEngine::World world{.layout = core_.layout,
+                                 .source = source_,
+                                 .control = *connection.link,
+                                 .demand_channels = {},
+                                 .push = {.channels = {},
+                                          .buffers = run_lists_->bytes(),
+                                          .buffers_key = run_lists_->local_key(),
+                                          .staging = placement_->staging()},
+                                 .scratch = {scratch_->bytes(), scratch_->local_key()},
+                                 .placement = *placement_,
+                                 .faults = *feed_,
+                                 .clock = core_.clock};
+  for (const auto& channel : connection.demand) {
+    world.demand_channels.push_back(channel.get());
+    sleeper.AddChannel(*channel);
+  }
+  for (const auto& channel : connection.push) {
+    world.push.channels.push_back(channel.get());
+    sleeper.AddChannel(*channel);
+  }
+  auto thread = EngineThread::Create(
+      {.name = "ff-pager", .spin = options_.spin, .poll = [this] { return Round(); }, .tick = [this] { Tick(); }},
+      std::move(sleeper));
+  if (!thread.ok()) return thread.status();
+  engine_ = std::make_unique<DestinationEngine>(
+      std::move(world),
+      DestinationEngine::Config{.demand_slots = static_cast<std::uint32_t>(options_.max_outstanding_faults),
+                                .map_around_pages = options_.map_around_pages});
+  const DestinationPeer own{placement_->region_frames(), placement_->staging_memory()};
+  connection.link->Send(MessageType::kDestinationMemory, EncodeDestinationMemory(own));
+  thread_ = *std::move(thread);
+  core_.Publish(SessionState::kPrepared, absl::OkStatus());
+  thread_->Start();
+  return absl::OkStatus();
+}
+
+bool ThreadedDestinationSession::Round() {
+  const Phase before = engine_->phase();
+  bool progress = engine_->Poll();
+  const Phase phase = engine_->phase();
+  if (phase != before) {
+    OnPhase(phase);
+    progress = true;
+  }
+  const bool resident = phase == Phase::kResident || phase == Phase::kDone;
+  if (!resident) return progress;
+  if (!finished_ && engine_->all_mapped()) {
+    Finish();
+    progress = true;
+  }
+  // After the source's goodbye nothing is on its way to a frame.
+  if (phase == Phase::kDone && !frames_revoked_) {
+    placement_->RevokeFrames();
+    frames_revoked_ = true;
+  }
+  if (finished_ && options_.collapse_huge_pages) progress |= placement_->CollapseSome();
+  return progress;
+}
+
+void ThreadedDestinationSession::OnPhase(Phase phase) {
+  if (phase == Phase::kRunning) core_.Publish(SessionState::kSwitchedOver, absl::OkStatus());
+  if (phase == Phase::kFailed) {
+    core_.Publish(cancelled_ ? SessionState::kClosed : SessionState::kFailed, engine_->failure());
+  }
+}
+
+void ThreadedDestinationSession::Finish() {
+  finished_ = true;
+  finish_status_ = placement_->Disarm();
+  core_.Publish(SessionState::kResident, absl::OkStatus());
+  core_.events.Progress(EventKind::kMoving, core_.layout.total_pages(), core_.layout.total_pages());
+  core_.events.Send(EventKind::kResident);
+}
+
+void ThreadedDestinationSession::Tick() {
+  if (engine_->phase() != Phase::kRunning || !core_.events.has_listener()) return;
+  core_.events.Progress(EventKind::kMoving, engine_->resident_pages(), core_.layout.total_pages());
+}
+
+absl::Status ThreadedDestinationSession::status() const {
+  absl::Status status;
+  if (thread_ != nullptr) thread_->Call([&] { status = engine_->failure(); });
+  return cancelled_ ? absl::OkStatus() : status;
+}
+
+SessionStats ThreadedDestinationSession::Stats() const {
+  SessionStats stats;
+  if (thread_ != nullptr) thread_->Call([&] { stats = engine_->Stats(); });
+  stats.total_pages = core_.layout.total_pages();
+  return stats;
+}
+
+void ThreadedDestinationSession::Cancel() {
+  cancelled_ = true;
+  if (thread_ == nullptr) {
+    core_.Publish(SessionState::kClosed, absl::OkStatus());
+    core_.connection.control->Close();
+    return;
+  }
+  thread_->Call([this] {
+    GiveUp("the destination has cancelled the session");
+    if (!finished_) core_.Publish(SessionState::kClosed, absl::OkStatus());
+  });
+}
+
+void ThreadedDestinationSession::GiveUp(const char* why) {
+  const Phase phase = engine_->phase();
+  if (phase != Phase::kResident && phase != Phase::kDone) engine_->Fail(absl::CancelledError(why));
+}
+
+absl::Status ThreadedDestinationSession::CheckPrepared(const char* what) const {
+  if (thread_ != nullptr) return absl::OkStatus();
+  return absl::FailedPreconditionError(fmt::format("{} comes after Prepare", what));
+}
+
+absl::Status ThreadedDestinationSession::Activate(absl::Duration timeout) {
+  if (absl::Status prepared = CheckPrepared("Activate"); !prepared.ok()) return prepared;
+  absl::Status failure;
+  const auto over = [&] {
+    failure = engine_->failure();
+    return engine_->guest_may_run() || engine_->phase() == Phase::kFailed;
+  };
+  thread_->Call([this] { engine_->AllowActivation(); });
+  if (thread_->WaitUntil(over, absl::Now() + timeout)) return failure;
+  return absl::DeadlineExceededError(
+      fmt::format("the source did not switch over within {}; call Activate again, or Cancel to give up",
+                  absl::FormatDuration(timeout)));
+}
+
+absl::Status ThreadedDestinationSession::FetchRest() {
+  if (absl::Status prepared = CheckPrepared("FetchRest"); !prepared.ok()) return prepared;
+  absl::Status failure;
+  thread_->Call([&] {
+    engine_->FetchRest();
+    failure = engine_->failure();
+  });
+  return failure;
+}
+
+absl::Status ThreadedDestinationSession::WaitUntilResident(absl::Duration timeout) {
+  if (absl::Status prepared = CheckPrepared("WaitUntilResident"); !prepared.ok()) return prepared;
+  absl::Status failure;
+  const auto over = [&] {
+    failure = finished_ ? finish_status_ : engine_->failure();
+    return finished_ || engine_->phase() == Phase::kFailed;
+  };
+  if (thread_->WaitUntil(over, absl::Now() + timeout)) return failure;
+  std::uint64_t resident = 0;
+  thread_->Call([&] { resident = engine_->resident_pages(); });
+  return absl::DeadlineExceededError(
+      fmt::format("{} of {} pages are here after {}; wait longer, or call FetchRest when the source does not push",
+                  resident, core_.layout.total_pages(), absl::FormatDuration(timeout)));
+}
+
+absl::StatusOr<std::vector<RemoteRegion>> DescribeSource(const SessionOptions& options) {
+  if (absl::Status checked = CheckOptions(options); !checked.ok()) return checked;
+  if (options.connect.empty()) {
+    return absl::InvalidArgumentError("DescribeSource asks a source that listens: set connect to its address");
+  }
+  EventSink events(options.on_event);
+  auto rendezvous = Rendezvous::Create(Role::kDestination, options, events);
+  if (!rendezvous.ok()) return rendezvous.status();
+  std::vector<RemoteRegion> regions;
+  auto connection = (*rendezvous)->Meet([&](Connection& peer) -> absl::StatusOr<Rendezvous::Agreement> {
+    const absl::Time deadline = absl::Now() + options.handshake_timeout;
+    const auto message = ExpectMessage(*peer.link, MessageType::kRegions, "list of regions", deadline);
+    if (!message.ok()) return message.status();
+    auto decoded = DecodeRegions(message->payload);
+    if (!decoded.ok()) return decoded.status();
+    regions = *std::move(decoded);
+    peer.link->Send(MessageType::kDescribed);
+    if (absl::Status flushed = FlushLink(*peer.link, deadline); !flushed.ok()) return flushed;
+    return Rendezvous::Agreement::kEnough;
+  });
+  if (!connection.ok()) return connection.status();
+  return regions;
+}
+
+}  // namespace farfault

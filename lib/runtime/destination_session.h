@@ -1,0 +1,77 @@
+#ifndef FARFAULT_LIB_RUNTIME_DESTINATION_SESSION_H_
+#define FARFAULT_LIB_RUNTIME_DESTINATION_SESSION_H_
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "farfault/session.h"
+#include "lib/fault/uffd_feed.h"
+#include "lib/fault/userfaultfd.h"
+#include "lib/page/guest_placement.h"
+#include "lib/runtime/engine_thread.h"
+#include "lib/runtime/rendezvous.h"
+#include "lib/runtime/session_core.h"
+#include "lib/session/destination_engine.h"
+
+namespace farfault {
+
+/// The destination's engine on a thread of its own, with userfaultfd and a real transport under it.
+class ThreadedDestinationSession final : public DestinationSession {
+ public:
+  ThreadedDestinationSession(GuestMemory memory, MemoryLease lease, DestinationOptions options);
+  ~ThreadedDestinationSession() override;
+
+  /// Meets the source.
+  absl::Status Start();
+
+  SessionState state() const override { return core_.state.load(std::memory_order_acquire); }
+  absl::Status status() const override;
+  SessionStats Stats() const override;
+  void Cancel() override;
+  absl::Status Prepare() override;
+  absl::Status Activate(absl::Duration timeout) override;
+  absl::Status FetchRest() override;
+  absl::Status WaitUntilResident(absl::Duration timeout) override;
+
+ private:
+  using Phase = DestinationEngine::Phase;
+
+  absl::StatusOr<Rendezvous::Agreement> AgreeOnRegions(Connection& connection);
+  absl::Status ReceiveSourceMemory();
+  absl::Status PrepareMemory();
+  absl::Status StartEngine();
+  absl::Status CheckPrepared(const char* what) const;
+  bool Round();
+  void Tick();
+  void OnPhase(Phase phase);
+  void GiveUp(const char* why);
+  /// Every page is mapped: hands the memory back to its owner.
+  void Finish();
+  /// The guest may be waiting for pages that will never come: they must stay missing, whatever happens to this object.
+  void KeepMissingPagesParked();
+
+  DestinationOptions options_;
+  SessionCore core_;
+  SourcePeer source_;
+  std::vector<PageRun> initial_holes_;
+  std::optional<Userfaultfd> uffd_;
+  std::unique_ptr<GuestPlacement> placement_;
+  std::unique_ptr<UffdFaultFeed> feed_;
+  std::optional<RegisteredBuffer> scratch_;
+  std::optional<RegisteredBuffer> run_lists_;
+  std::unique_ptr<DestinationEngine> engine_;  // Engine thread.
+  std::unique_ptr<EngineThread> thread_;
+  std::atomic<bool> cancelled_ = false;
+  bool finished_ = false;        // Engine thread.
+  bool frames_revoked_ = false;  // Engine thread.
+  absl::Status finish_status_;   // Engine thread.
+};
+
+}  // namespace farfault
+
+#endif  // FARFAULT_LIB_RUNTIME_DESTINATION_SESSION_H_

@@ -1,0 +1,83 @@
+#ifndef FARFAULT_LIB_RUNTIME_ENGINE_THREAD_H_
+#define FARFAULT_LIB_RUNTIME_ENGINE_THREAD_H_
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
+#include "lib/runtime/sleeper.h"
+#include "lib/util/unique_fd.h"
+
+namespace farfault {
+
+/// The one thread that polls an engine: it spins for a while after the last progress, then sleeps. Other threads reach
+/// the engine by having functions run on this thread. Thread-safe, but Start and the destructor belong to the owner.
+class EngineThread {
+ public:
+  struct Options {
+    std::string name;  ///< At most 15 bytes (pthread_setname_np(3)).
+    absl::Duration spin;
+    /// One round of the engine; false: nothing happened.
+    std::function<bool()> poll;
+    /// About ten times a second.
+    std::function<void()> tick;
+  };
+
+  /// kResourceExhausted when there is no eventfd to wake the thread with.
+  static absl::StatusOr<std::unique_ptr<EngineThread>> Create(Options options, Sleeper sleeper);
+
+  EngineThread(const EngineThread&) = delete;
+  EngineThread& operator=(const EngineThread&) = delete;
+  ~EngineThread() { Stop(); }
+
+  void Start();
+  /// Runs the calls that are waiting, then ends the thread. From then on Call runs on the caller's thread.
+  void Stop();
+
+  /// Runs `function` between two rounds and returns when it has run. Not from the engine's own thread.
+  void Call(absl::FunctionRef<void()> function);
+
+  /// Waits until `done`, which is asked on the engine's thread after each round, is true; false at the deadline.
+  bool WaitUntil(absl::FunctionRef<bool()> done, absl::Time deadline);
+
+ private:
+  struct PendingCall {
+    absl::FunctionRef<void()> function;
+    absl::Notification ran;
+  };
+  struct Waiter {
+    absl::FunctionRef<bool()> done;
+    absl::Notification satisfied;
+  };
+
+  EngineThread(Options options, Sleeper sleeper, UniqueFd wake);
+  void Run();
+  void RunCalls();
+  void AskWaiters();
+  void Wake();
+  void Sleep();
+
+  const Options options_;
+  Sleeper sleeper_;      // Engine thread.
+  const UniqueFd wake_;  // eventfd: calls are waiting, or stop.
+  std::thread thread_;
+  std::atomic<bool> stop_ = false;
+  std::atomic<bool> calls_waiting_ = false;
+  std::vector<Waiter*> waiters_;  // Engine thread.
+
+  absl::Mutex mutex_;
+  bool running_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<PendingCall*> calls_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace farfault
+
+#endif  // FARFAULT_LIB_RUNTIME_ENGINE_THREAD_H_

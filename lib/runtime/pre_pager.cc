@@ -1,0 +1,179 @@
+#include "lib/runtime/pre_pager.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "lib/prepage/holes.h"
+#include "lib/util/status_text.h"
+
+namespace farfault {
+namespace {
+
+// What a predictor can use of the history; more would only cost time at the switchover.
+constexpr std::size_t kMaxHottest = 1u << 16;
+
+}  // namespace
+
+absl::Status PrePager::StartTracking() {
+  if (tracking_.dirty && dirty_tracker_ == nullptr) {
+    auto tracker = DirtyTracker::Create(core_.memory);
+    if (!tracker.ok()) return tracker.status();
+    if (absl::Status started = (*tracker)->Start(); !started.ok()) return started;
+    dirty_tracker_ = *std::move(tracker);
+  }
+  if (tracking_.history && history_ == nullptr) {
+    auto history = AccessHistory::Create(core_.memory);
+    if (history.ok()) {
+      history_ = *std::move(history);
+    } else {
+      tracking_.history = false;
+      core_.events.Send(EventKind::kHint,
+                        fmt::format("pre-paging goes without access history: {}", StatusText(history.status())));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PrePager::Observe(const PrePageBudget& budget) {
+  const bool shared = history_ != nullptr && history_->watches_any();
+  const bool useful = shared || (history_ != nullptr && dirty_tracker_ != nullptr);
+  if (!useful || budget.critical_only || budget.observe == absl::ZeroDuration()) return absl::OkStatus();
+  // The transport reads through the guest's own mapping: nothing may be sent while the guest is watched.
+  if (absl::Status begun = history_->BeginRound(); !begun.ok()) return begun;
+  absl::SleepFor(budget.time == absl::ZeroDuration() ? budget.observe : std::min(budget.observe, budget.time));
+  return history_->EndRound();
+}
+
+void PrePager::MarkStaleOnEngineThread(std::span<const PageRun> dirty) {
+  if (stale_.size() == 0) stale_ = PageBitmap(core_.layout.total_pages());
+  for (const PageRun& run : dirty) {
+    for (PageIndex page = run.first; page < run.end();) {
+      const PageRun sent = engine_.fresh().NextSet(page, run.end());
+      if (sent.count == 0) break;
+      stale_.SetRun(sent);
+      page = sent.end();
+    }
+    engine_.MarkStale(run);
+  }
+}
+
+void PrePager::MarkStale(std::span<const PageRun> dirty) {
+  thread_.Call([&] { MarkStaleOnEngineThread(dirty); });
+}
+
+absl::StatusOr<bool> PrePager::SendRound(PrePagePlan& plan, absl::Time start, absl::Time deadline) {
+  std::vector<PageRun> dirty;
+  if (dirty_tracker_ != nullptr) {
+    // Before any byte of the round is read: whatever is written from here on shows up next time.
+    if (absl::Status collected = dirty_tracker_->Collect(&dirty); !collected.ok()) return collected;
+    if (history_ != nullptr) history_->NoteTouched(dirty);
+  }
+  bool sending = false;
+  thread_.Call([&] {
+    MarkStaleOnEngineThread(dirty);
+    plan.NoteDirty(dirty);
+    const std::vector<PageRun> round = plan.NextRound(engine_.fresh(), absl::ToInt64Nanoseconds(absl::Now() - start));
+    engine_.OfferPrePage(round);
+    sending = !round.empty();
+  });
+  const auto over = [this] { return engine_.prepaging_idle() || engine_.phase() == SourceEngine::Phase::kFailed; };
+  if (!thread_.WaitUntil(over, deadline)) {
+    thread_.Call([this] { engine_.DropOffers(); });
+    thread_.WaitUntil(over, absl::InfiniteFuture());
+  }
+  absl::Status failure;
+  thread_.Call([&] { failure = engine_.failure(); });
+  if (!failure.ok()) return failure;
+  return sending;
+}
+
+absl::StatusOr<PrePageReport> PrePager::Run(const PrePageBudget& budget) {
+  const absl::Time start = absl::Now();
+  const absl::Time deadline = budget.time == absl::ZeroDuration() ? absl::InfiniteFuture() : start + budget.time;
+  if (absl::Status tracking = StartTracking(); !tracking.ok()) return tracking;
+  if (absl::Status observed = Observe(budget); !observed.ok()) return observed;
+  const auto holes = FindHoles(core_.memory);
+  if (!holes.ok()) return holes.status();
+  if (history_ != nullptr) hottest_ = history_->HottestFirst(kMaxHottest);
+
+  SessionStats before;
+  thread_.Call([&] { before = engine_.Stats(); });
+  SessionStats now = before;
+  PrePageReport report;
+  PrePagePlan plan(core_.layout, budget, *holes, hottest_);
+  for (;;) {
+    const absl::StatusOr<bool> sent = SendRound(plan, start, deadline);
+    if (!sent.ok()) return sent.status();
+    thread_.Call([&] {
+      now = engine_.Stats();
+      report.pages_fresh = engine_.fresh().Count();
+    });
+    const std::uint64_t bytes = now.bytes_sent - before.bytes_sent;
+    core_.events.Progress(EventKind::kPrePaging, *sent ? bytes : std::max(bytes, budget.bytes), budget.bytes);
+    if (!*sent) break;
+  }
+  if (history_ != nullptr) hottest_ = history_->HottestFirst(kMaxHottest);
+  rounds_ += plan.rounds();
+  report.pages_sent = now.pages_sent - before.pages_sent;
+  report.bytes_sent = now.bytes_sent - before.bytes_sent;
+  report.rounds = plan.rounds();
+  report.elapsed = absl::Now() - start;
+  return report;
+}
+
+absl::StatusOr<std::vector<PageRun>> PrePager::LastDirty() {
+  std::vector<PageRun> dirty;
+  absl::Status collected;
+  thread_.Call([&] {
+    if (dirty_tracker_ != nullptr) collected = dirty_tracker_->CollectLast(engine_.fresh(), &dirty);
+    if (!collected.ok()) return;
+    MarkStaleOnEngineThread(dirty);
+    // What became stale earlier and was sent again since is fresh.
+    dirty.clear();
+    for (PageIndex page = 0; page < stale_.size();) {
+      const PageRun stale = stale_.NextSet(page, stale_.size());
+      if (stale.count == 0) break;
+      for (PageIndex at = stale.first; at < stale.end();) {
+        const PageRun old = engine_.fresh().NextClear(at, stale.end());
+        if (old.count == 0) break;
+        dirty.push_back(old);
+        at = old.end();
+      }
+      page = stale.end();
+    }
+  });
+  if (!collected.ok()) return collected;
+  return dirty;
+}
+
+std::vector<PageRun> PrePager::NeverSent(std::span<const PageRun> holes) {
+  if (stale_.size() == 0) return {holes.begin(), holes.end()};
+  std::vector<PageRun> never_sent;
+  for (const PageRun& hole : holes) {
+    for (PageIndex page = hole.first; page < hole.end();) {
+      const PageRun clean = stale_.NextClear(page, hole.end());
+      if (clean.count == 0) break;
+      never_sent.push_back(clean);
+      page = clean.end();
+    }
+  }
+  return never_sent;
+}
+
+absl::Status PrePager::Stop() {
+  history_.reset();
+  if (dirty_tracker_ == nullptr) return absl::OkStatus();
+  const absl::Status stopped = dirty_tracker_->Stop();
+  dirty_tracker_.reset();
+  return stopped;
+}
+
+std::size_t PrePager::metadata_bytes() const {
+  return stale_.size_bytes() + (history_ == nullptr ? 0 : history_->size_bytes());
+}
+
+}  // namespace farfault

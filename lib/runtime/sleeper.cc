@@ -1,0 +1,27 @@
+#include "lib/runtime/sleeper.h"
+
+#include <algorithm>
+
+#include "absl/time/clock.h"
+
+namespace farfault {
+
+void Sleeper::Sleep(absl::Duration most) {
+  absl::Time next_event = absl::InfiniteFuture();
+  for (std::size_t i = 0; i < channels_.size(); ++i) {
+    polled_[fds_ + i] = {-1, 0, 0};
+    // Has nothing to tell any more, and would keep us awake for ever.
+    if (channels_[i]->broken()) continue;
+    if (!channels_[i]->PrepareToSleep()) return;
+    const WaitHandle handle = channels_[i]->wait_handle();
+    polled_[fds_ + i] = {handle.fd, handle.events, 0};
+    next_event = std::min(next_event, channels_[i]->next_event());
+  }
+  if (next_event != absl::InfiniteFuture()) most = std::min(most, next_event - absl::Now());
+  const timespec timeout = absl::ToTimespec(std::max(most, absl::ZeroDuration()));
+  // Interrupted or timed out makes no difference: the caller looks at everything again anyway.
+  static_cast<void>(
+      ppoll(polled_.data(), polled_.size(), most == absl::InfiniteDuration() ? nullptr : &timeout, nullptr));
+}
+
+}  // namespace farfault

@@ -1,0 +1,39 @@
+#ifndef FARFAULT_LIB_RUNTIME_SLEEPER_H_
+#define FARFAULT_LIB_RUNTIME_SLEEPER_H_
+
+#include <poll.h>
+
+#include <span>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "lib/transport/transport.h"
+
+namespace farfault {
+
+/// Lets one thread sleep until any of several channels and file descriptors may have something. One thread; Sleep does
+/// not allocate.
+class Sleeper {
+ public:
+  Sleeper() = default;
+  /// The channels outlive this object.
+  void AddChannel(Channel& channel) {
+    channels_.push_back(&channel);
+    polled_.emplace_back();
+  }
+  /// Wakes when `fd` is readable.
+  void AddFd(int fd) { polled_.insert(polled_.begin() + static_cast<std::ptrdiff_t>(fds_++), pollfd{fd, POLLIN, 0}); }
+
+  /// Returns at once when a channel has something already, otherwise when something comes, or after `most` (to the
+  /// microsecond, rounded up).
+  void Sleep(absl::Duration most);
+
+ private:
+  std::vector<Channel*> channels_;
+  std::size_t fds_ = 0;
+  std::vector<pollfd> polled_;  // File descriptors, then channels.
+};
+
+}  // namespace farfault
+
+#endif  // FARFAULT_LIB_RUNTIME_SLEEPER_H_

@@ -1,0 +1,310 @@
+#include "lib/runtime/source_session.h"
+
+#include <fmt/format.h>
+
+#include <string>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "farfault/predictor.h"
+#include "lib/page/claim.h"
+#include "lib/prepage/holes.h"
+#include "lib/runtime/check_options.h"
+#include "lib/session/handshake.h"
+#include "lib/util/status_text.h"
+
+namespace farfault {
+namespace {
+
+// The destination leaves holes of this size unpopulated; smaller ones are not worth telling before the switchover.
+constexpr std::uint64_t kLargeHole = 2u << 20;
+constexpr absl::Duration kFarewell = absl::Seconds(1);
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<SourceSession>> SourceSession::Create(GuestMemory memory, SourceOptions options) {
+  if (absl::Status checked = CheckOptions(options, memory); !checked.ok()) return checked;
+  if (options.predictor == nullptr) {
+    auto predictor = MakePredictor("bubbling");
+    if (!predictor.ok()) return predictor.status();
+    options.predictor = *std::move(predictor);
+  }
+  auto lease = MemoryLease::Take(memory);
+  if (!lease.ok()) return lease.status();
+  auto session = std::make_unique<ThreadedSourceSession>(std::move(memory), *std::move(lease), std::move(options));
+  if (absl::Status started = session->Start(); !started.ok()) return started;
+  return session;
+}
+
+ThreadedSourceSession::ThreadedSourceSession(GuestMemory memory, MemoryLease lease, SourceOptions options)
+    : options_(std::move(options)), core_(std::move(memory), std::move(lease), options_.on_event) {}
+
+ThreadedSourceSession::~ThreadedSourceSession() {
+  if (thread_ != nullptr) {
+    // The peer hears why, or that it may go.
+    thread_->Call([this] { engine_->Fail(absl::CancelledError("the source's session has been ended")); });
+    const ControlLink& link = *core_.connection.link;
+    thread_->WaitUntil([&link] { return link.flushed() || !link.status().ok(); }, absl::Now() + kFarewell);
+    thread_->Stop();
+  }
+  core_.CloseChannels();
+}
+
+absl::Status ThreadedSourceSession::Start() {
+  auto rendezvous = Rendezvous::Create(Role::kSource, options_, core_.events);
+  if (!rendezvous.ok()) return rendezvous.status();
+  auto connection = (*rendezvous)->Meet([this](Connection& peer) { return AgreeOnRegions(peer); });
+  core_.transport = (*rendezvous)->TakeTransport();
+  if (!connection.ok()) return connection.status();
+  core_.connection = *std::move(connection);
+  absl::Status status = RegisterMemory();
+  if (status.ok()) status = ExchangeMemory();
+  if (status.ok()) status = StartEngine();
+  return status.ok() ? status : core_.Abandon(status);
+}
+
+absl::StatusOr<Rendezvous::Agreement> ThreadedSourceSession::AgreeOnRegions(Connection& connection) {
+  ControlLink& link = *connection.link;
+  link.Send(MessageType::kRegions, EncodeRegions(core_.memory));
+  const auto answer = WaitForMessage(link, "answer to the list of regions", absl::Now() + options_.handshake_timeout);
+  if (!answer.ok()) return answer.status();
+  if (answer->type == MessageType::kRegionsAccepted) return Rendezvous::Agreement::kSession;
+  if (answer->type == MessageType::kDescribed) return Rendezvous::Agreement::kPeerLeft;
+  return absl::DataLossError("the destination's answer to the list of regions makes no sense");
+}
+
+absl::Status ThreadedSourceSession::RegisterMemory() {
+  Transport& transport = *core_.transport;
+  for (const Region& region : core_.memory.regions()) {
+    auto registered = transport.Register({region.base, region.length}, RemoteAccess::kRead);
+    if (!registered.ok()) return registered.status();
+    regions_.push_back(*std::move(registered));
+  }
+  auto tables = RegisteredBuffer::Create(transport, SourceTableLayout{core_.layout.total_pages()}.total_bytes(),
+                                         RemoteAccess::kReadWrite);
+  if (!tables.ok()) return tables.status();
+  tables_ = *std::move(tables);
+  auto lists =
+      RegisteredBuffer::Create(transport, Pusher::ListBytes(core_.connection.push.size()), RemoteAccess::kNone);
+  if (!lists.ok()) return lists.status();
+  lists_ = *std::move(lists);
+  return absl::OkStatus();
+}
+
+absl::Status ThreadedSourceSession::ExchangeMemory() {
+  SourcePeer own;
+  for (const auto& region : regions_) {
+    own.regions.push_back({region->remote_address(), region->bytes().size(), region->remote_key()});
+  }
+  own.tables = {tables_->remote_address(), tables_->bytes().size(), tables_->remote_key()};
+  const auto holes = FindLargeHoles(core_.memory, kLargeHole);
+  if (!holes.ok()) return holes.status();
+  ControlLink& link = *core_.connection.link;
+  link.SendRuns(MessageType::kInitialHoles, *holes);
+  link.Send(MessageType::kSourceMemory, EncodeSourceMemory(own));
+  const auto answer = ExpectMessage(link, MessageType::kDestinationMemory, "memory to be prepared",
+                                    absl::Now() + options_.prepare_timeout);
+  if (!answer.ok()) return answer.status();
+  auto destination = DecodeDestinationMemory(answer->payload, core_.memory, core_.connection.push.size());
+  if (!destination.ok()) return destination.status();
+  destination_ = *std::move(destination);
+  return absl::OkStatus();
+}
+
+absl::Status ThreadedSourceSession::StartEngine() {
+  Pusher::Resources push;
+  push.lists = lists_->bytes();
+  push.lists_key = lists_->local_key();
+  for (const auto& region : regions_) push.regions.push_back({region->bytes().data(), region->local_key()});
+  Sleeper sleeper;
+  sleeper.AddChannel(*core_.connection.control);
+  for (const auto& channel : core_.connection.push) {
+    push.channels.push_back(channel.get());
+    sleeper.AddChannel(*channel);
+  }
+  engine_ = std::make_unique<SourceEngine>(
+      SourceEngine::World{.layout = core_.layout,
+                          .destination = destination_,
+                          .control = *core_.connection.link,
+                          .tables = SourceTables(tables_->bytes(), core_.layout.total_pages()),
+                          .push = std::move(push),
+                          .predictor = *options_.predictor,
+                          .clock = core_.clock},
+      options_.push);
+  auto thread = EngineThread::Create(
+      {.name = "ff-source", .spin = options_.spin, .poll = [this] { return Round(); }, .tick = [this] { Tick(); }},
+      std::move(sleeper));
+  if (!thread.ok()) return thread.status();
+  thread_ = *std::move(thread);
+  core_.Publish(SessionState::kPrepared, absl::OkStatus());
+  const absl::MutexLock lock(&guest_mutex_);
+  pre_pager_ = std::make_unique<PrePager>(core_, *engine_, *thread_,
+                                          PrePager::Tracking{options_.track_dirty, options_.track_history});
+  thread_->Start();
+  return absl::OkStatus();
+}
+
+bool ThreadedSourceSession::Round() {
+  const Phase before = engine_->phase();
+  const bool progress = engine_->Poll();
+  const Phase phase = engine_->phase();
+  if (phase == before) return progress;
+  if (phase == Phase::kSwitchedOver) core_.Publish(SessionState::kSwitchedOver, absl::OkStatus());
+  if (phase == Phase::kDrained) {
+    regions_.clear();  // Nobody may read the memory any more; its owner may free it.
+    core_.Publish(SessionState::kResident, absl::OkStatus());
+    core_.events.Send(EventKind::kDrained);
+  }
+  if (phase == Phase::kFailed) {
+    core_.Publish(cancelled_ ? SessionState::kClosed : SessionState::kFailed, engine_->failure());
+  }
+  return true;
+}
+
+void ThreadedSourceSession::Tick() {
+  if (engine_->phase() != Phase::kSwitchedOver || !core_.events.has_listener()) return;
+  core_.events.Progress(EventKind::kMoving, engine_->fresh().Count(), core_.layout.total_pages());
+}
+
+absl::Status ThreadedSourceSession::status() const {
+  absl::Status status;
+  thread_->Call([&] { status = engine_->failure(); });
+  return cancelled_ ? absl::OkStatus() : status;
+}
+
+SessionStats ThreadedSourceSession::Stats() const {
+  SessionStats stats;
+  thread_->Call([&] { stats = engine_->Stats(); });
+  stats.switchover_ns = switchover_ns_;
+  stats.prepage_rounds = prepage_rounds_;
+  stats.metadata_bytes_per_page +=
+      static_cast<double>(prepage_metadata_) / static_cast<double>(core_.layout.total_pages());
+  return stats;
+}
+
+void ThreadedSourceSession::Cancel() {
+  cancelled_ = true;
+  thread_->Call([this] {
+    engine_->Fail(absl::CancelledError("the source has cancelled the session"));
+    core_.Publish(SessionState::kClosed, absl::OkStatus());
+  });
+}
+
+absl::Status ThreadedSourceSession::CheckBeforeSwitchOver(const char* what) const {
+  const SessionState now = state();
+  if (now == SessionState::kPrepared) return absl::OkStatus();
+  if (now == SessionState::kFailed) return status();
+  return absl::FailedPreconditionError(
+      fmt::format("{} belongs before the switchover, and the session is {}", what, SessionStateName(now)));
+}
+
+absl::StatusOr<PrePageReport> ThreadedSourceSession::PrePage(const PrePageBudget& budget) {
+  if (absl::Status checked = CheckBudget(budget, core_.memory); !checked.ok()) return checked;
+  const absl::MutexLock lock(&guest_mutex_);
+  if (absl::Status allowed = CheckBeforeSwitchOver("PrePage"); !allowed.ok()) return allowed;
+  auto report = pre_pager_->Run(budget);
+  prepage_metadata_ = pre_pager_->metadata_bytes();
+  if (report.ok()) prepage_rounds_ += report->rounds;
+  return report;
+}
+
+absl::Status ThreadedSourceSession::ReportDirty(std::span<const PageRun> dirty) {
+  if (options_.track_dirty) {
+    return absl::FailedPreconditionError(
+        "ReportDirty needs SourceOptions::track_dirty off: otherwise the session finds out by itself");
+  }
+  for (const PageRun& run : dirty) {
+    if (!core_.layout.Contains(run)) {
+      return absl::InvalidArgumentError(fmt::format("dirty pages {} to {} are not in the memory, which has {} pages",
+                                                    run.first, run.end(), core_.layout.total_pages()));
+    }
+  }
+  const absl::MutexLock lock(&guest_mutex_);
+  if (absl::Status allowed = CheckBeforeSwitchOver("ReportDirty"); !allowed.ok()) return allowed;
+  pre_pager_->MarkStale(dirty);
+  return absl::OkStatus();
+}
+
+absl::Status ThreadedSourceSession::SwitchOver() {
+  const absl::MutexLock lock(&guest_mutex_);
+  if (absl::Status allowed = CheckBeforeSwitchOver("SwitchOver"); !allowed.ok()) return allowed;
+  if (std::exchange(switch_over_called_, true)) {
+    return absl::FailedPreconditionError("SwitchOver has been called already");
+  }
+  const Nanos start = core_.clock.Now();
+  auto dirty = pre_pager_->LastDirty();
+  if (!dirty.ok()) {
+    switch_over_called_ = false;
+    return dirty.status();
+  }
+  thread_->Call([&] { engine_->BeginSwitchOver(*std::move(dirty), pre_pager_->TakeHottest()); });
+  if (absl::Status handed_over = HandOver(); !handed_over.ok()) return handed_over;
+  switchover_ns_ = core_.clock.Now() - start;
+  BeginPush();
+  return absl::OkStatus();
+}
+
+absl::Status ThreadedSourceSession::HandOver() {
+  const auto asked = [this] { return engine_->phase() != Phase::kDraining; };
+  if (!thread_->WaitUntil(asked, absl::Now() + options_.handshake_timeout)) {
+    thread_->Call([this] {
+      if (engine_->phase() == Phase::kDraining) {
+        engine_->Fail(absl::DeadlineExceededError(
+            "the destination is not ready to take over (has it called Activate?); the guest may go on at the source"));
+      }
+    });
+  }
+  const auto answered = [this] { return engine_->phase() != Phase::kSwitching; };
+  if (!thread_->WaitUntil(answered, absl::Now() + options_.handshake_timeout)) {
+    thread_->Call([this] {
+      if (engine_->phase() == Phase::kSwitching) {
+        engine_->Fail(absl::DeadlineExceededError("the destination did not answer the switchover in time"));
+      }
+    });
+  }
+  return WhyNotHandedOver();
+}
+
+absl::Status ThreadedSourceSession::WhyNotHandedOver() {
+  absl::Status failure;
+  bool unknown = false;
+  bool handed_over = false;
+  thread_->Call([&] {
+    failure = engine_->failure();
+    unknown = engine_->outcome_unknown();
+    handed_over = engine_->handed_over();
+  });
+  // A failure that came after the destination had taken over is not the switchover's.
+  if (handed_over) return absl::OkStatus();
+  if (!unknown) return failure;
+  return absl::DataLossError(fmt::format(
+      "{}; the guest may be running at the destination: ask there before it goes on here", StatusText(failure)));
+}
+
+void ThreadedSourceSession::BeginPush() {
+  if (absl::Status stopped = pre_pager_->Stop(); !stopped.ok()) {
+    core_.events.Send(EventKind::kHint, fmt::format("dirty tracking did not end cleanly: {}", StatusText(stopped)));
+  }
+  auto holes = FindHoles(core_.memory);
+  if (!holes.ok()) {
+    core_.events.Send(EventKind::kHint,
+                      fmt::format("pages that were never populated are sent as well: {}", StatusText(holes.status())));
+    holes.emplace();
+  }
+  thread_->Call([&] { engine_->StartPush(pre_pager_->NeverSent(*holes)); });
+}
+
+absl::Status ThreadedSourceSession::WaitUntilDrained(absl::Duration timeout) {
+  absl::Status failure;
+  const auto over = [&] {
+    failure = engine_->failure();
+    return engine_->phase() == Phase::kDrained || engine_->phase() == Phase::kFailed;
+  };
+  if (thread_->WaitUntil(over, absl::Now() + timeout)) return failure;
+  return absl::DeadlineExceededError(fmt::format(
+      "the destination does not have every page after {}; wait longer, let it fetch the rest (FetchRest), or "
+      "push",
+      absl::FormatDuration(timeout)));
+}
+
+}  // namespace farfault

@@ -1,0 +1,75 @@
+#ifndef FARFAULT_LIB_RUNTIME_SOURCE_SESSION_H_
+#define FARFAULT_LIB_RUNTIME_SOURCE_SESSION_H_
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "farfault/session.h"
+#include "lib/runtime/engine_thread.h"
+#include "lib/runtime/pre_pager.h"
+#include "lib/runtime/rendezvous.h"
+#include "lib/runtime/session_core.h"
+#include "lib/session/source_engine.h"
+
+namespace farfault {
+
+/// The source's engine on a thread of its own, with a real transport under it.
+class ThreadedSourceSession final : public SourceSession {
+ public:
+  ThreadedSourceSession(GuestMemory memory, MemoryLease lease, SourceOptions options);
+  ~ThreadedSourceSession() override;
+
+  /// Meets the destination and starts the thread.
+  absl::Status Start();
+
+  SessionState state() const override { return core_.state.load(std::memory_order_acquire); }
+  absl::Status status() const override;
+  SessionStats Stats() const override;
+  void Cancel() override;
+  absl::StatusOr<PrePageReport> PrePage(const PrePageBudget& budget) override;
+  absl::Status ReportDirty(std::span<const PageRun> dirty) override;
+  absl::Status SwitchOver() override;
+  absl::Status WaitUntilDrained(absl::Duration timeout) override;
+
+ private:
+  using Phase = SourceEngine::Phase;
+
+  absl::StatusOr<Rendezvous::Agreement> AgreeOnRegions(Connection& connection);
+  absl::Status RegisterMemory();
+  absl::Status ExchangeMemory();
+  absl::Status StartEngine();
+  absl::Status CheckBeforeSwitchOver(const char* what) const;
+  absl::Status HandOver();
+  absl::Status WhyNotHandedOver();
+  void BeginPush();
+  bool Round();
+  void Tick();
+
+  SourceOptions options_;
+  SessionCore core_;
+  std::vector<std::unique_ptr<RegisteredMemory>> regions_;
+  std::optional<RegisteredBuffer> tables_;
+  std::optional<RegisteredBuffer> lists_;
+  DestinationPeer destination_;
+  std::unique_ptr<SourceEngine> engine_;  // Engine thread.
+  std::unique_ptr<EngineThread> thread_;
+  std::atomic<bool> cancelled_ = false;
+
+  absl::Mutex guest_mutex_;  // One of PrePage, ReportDirty and SwitchOver at a time.
+  std::unique_ptr<PrePager> pre_pager_ ABSL_GUARDED_BY(guest_mutex_);
+  bool switch_over_called_ ABSL_GUARDED_BY(guest_mutex_) = false;
+  std::atomic<std::int64_t> switchover_ns_ = 0;
+  std::atomic<std::uint64_t> prepage_rounds_ = 0;
+  std::atomic<std::size_t> prepage_metadata_ = 0;
+};
+
+}  // namespace farfault
+
+#endif  // FARFAULT_LIB_RUNTIME_SOURCE_SESSION_H_

@@ -1,0 +1,86 @@
+#include "lib/runtime/engine_thread.h"
+
+#include <atomic>
+#include <catch2/catch_test_macros.hpp>
+#include <thread>
+#include <vector>
+
+#include "absl/time/clock.h"
+
+namespace farfault {
+namespace {
+
+std::unique_ptr<EngineThread> MakeThread(std::function<bool()> poll, absl::Duration spin = absl::ZeroDuration()) {
+  auto thread = EngineThread::Create({.name = "test", .spin = spin, .poll = std::move(poll), .tick = [] {}}, Sleeper());
+  REQUIRE(thread.ok());
+  return *std::move(thread);
+}
+
+TEST_CASE("calls run on the engine's thread, one at a time, whoever makes them") {
+  int unguarded = 0;
+  std::atomic<bool> inside = false;
+  std::atomic<int> overlaps = 0;
+  const auto thread = MakeThread([&] {
+    if (inside.exchange(true)) ++overlaps;
+    inside = false;
+    return false;
+  });
+  thread->Start();
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 4; ++i) {
+    callers.emplace_back([&] {
+      for (int call = 0; call < 200; ++call) {
+        thread->Call([&] {
+          if (inside.exchange(true)) ++overlaps;
+          ++unguarded;
+          inside = false;
+        });
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  CHECK(unguarded == 800);
+  CHECK(overlaps == 0);
+}
+
+TEST_CASE("a sleeping engine is woken by a call and sleeps again") {
+  std::atomic<int> rounds = 0;
+  const auto thread = MakeThread([&] {
+    ++rounds;
+    return false;
+  });
+  thread->Start();
+  for (int i = 0; i < 100; ++i) thread->Call([] {});
+  absl::SleepFor(absl::Milliseconds(30));
+  // A wake-up left behind would make it poll without end; ticks come every 100 ms.
+  const int before = rounds;
+  absl::SleepFor(absl::Milliseconds(300));
+  CHECK(rounds - before < 20);
+}
+
+TEST_CASE("WaitUntil sees conditions come true, and deadlines pass") {
+  std::atomic<int> steps = 0;
+  const auto thread = MakeThread([&] { return ++steps < 1000; });
+  thread->Start();
+  CHECK(thread->WaitUntil([&] { return steps >= 500; }, absl::InfiniteFuture()));
+  CHECK_FALSE(thread->WaitUntil([] { return false; }, absl::Now() + absl::Milliseconds(20)));
+  CHECK(thread->WaitUntil([] { return true; }, absl::InfinitePast()));
+}
+
+TEST_CASE("after Stop calls run on the caller's thread") {
+  const auto thread = MakeThread([] { return false; });
+  std::thread::id ran_on;
+  const auto remember = [&] { ran_on = std::this_thread::get_id(); };
+  thread->Call(remember);
+  CHECK(ran_on == std::this_thread::get_id());
+  thread->Start();
+  thread->Call(remember);
+  CHECK(ran_on != std::this_thread::get_id());
+  thread->Stop();
+  thread->Call(remember);
+  CHECK(ran_on == std::this_thread::get_id());
+  thread->Stop();
+}
+
+}  // namespace
+}  // namespace farfault

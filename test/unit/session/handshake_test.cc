@@ -1,0 +1,182 @@
+#include "lib/session/handshake.h"
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+#include <cstring>
+#include <random>
+
+#include "lib/util/status_text.h"
+
+namespace farfault {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+
+std::string Text(const absl::Status& status) { return std::string(StatusText(status)); }
+
+HelloMessage Hello(Role role) {
+  auto hello = MakeHello(role, 2, 3);
+  REQUIRE(hello.ok());
+  return *hello;
+}
+
+// Addresses are only compared here, never followed.
+GuestMemory Memory(std::vector<std::pair<std::string, std::uint64_t>> regions, std::uint64_t page_size = kSmallPage) {
+  std::vector<Region> made;
+  std::uint64_t address = std::uint64_t{1} << 40;
+  for (auto& [name, length] : regions) {
+    Region region;
+    region.name = name;
+    region.base = reinterpret_cast<std::byte*>(address);
+    region.length = length;
+    region.page_size = page_size;
+    made.push_back(region);
+    address += std::uint64_t{1} << 32;
+  }
+  auto memory = GuestMemory::Create(made);
+  REQUIRE(memory.ok());
+  return *memory;
+}
+
+TEST_CASE("hellos carry a fresh nonce each") { CHECK(Hello(Role::kSource).nonce != Hello(Role::kSource).nonce); }
+
+TEST_CASE("a hello of another version or of the same role is refused with the remedy") {
+  HelloMessage hello = Hello(Role::kDestination);
+  CHECK(CheckHello(Role::kSource, hello).ok());
+  const absl::Status same_role = CheckHello(Role::kDestination, hello);
+  CHECK(absl::IsFailedPrecondition(same_role));
+  CHECK_THAT(Text(same_role), ContainsSubstring("both ends are a destination"));
+  hello.version = kWireVersion + 1;
+  const absl::Status version = CheckHello(Role::kSource, hello);
+  CHECK(absl::IsFailedPrecondition(version));
+  CHECK_THAT(Text(version), ContainsSubstring("install the same release"));
+}
+
+TEST_CASE("channel counts of a hello are bounded") {
+  for (const int count : {0, 9, 255}) {
+    HelloMessage hello = Hello(Role::kDestination);
+    hello.demand_channels = static_cast<std::uint8_t>(count);
+    CHECK(absl::IsDataLoss(CheckHello(Role::kSource, hello)));
+    hello = Hello(Role::kDestination);
+    hello.push_channels = static_cast<std::uint8_t>(count);
+    CHECK(absl::IsDataLoss(CheckHello(Role::kSource, hello)));
+  }
+  HelloMessage hello = Hello(Role::kDestination);
+  hello.role = 7;
+  CHECK(absl::IsDataLoss(CheckHello(Role::kSource, hello)));
+}
+
+TEST_CASE("a proof holds for one key, one role and one pair of hellos") {
+  const HelloMessage source = Hello(Role::kSource);
+  const HelloMessage destination = Hello(Role::kDestination);
+  const ProofMessage proof = MakeProof("key", Role::kSource, source, destination);
+  CHECK(SameProof(proof, MakeProof("key", Role::kSource, source, destination)));
+  CHECK_FALSE(SameProof(proof, MakeProof("kez", Role::kSource, source, destination)));
+  CHECK_FALSE(SameProof(proof, MakeProof("", Role::kSource, source, destination)));
+  // Reflected: what one side sent must not pass for what it expects.
+  CHECK_FALSE(SameProof(proof, MakeProof("key", Role::kDestination, source, destination)));
+  // Replayed: other nonces, or other channel counts with the same nonces.
+  CHECK_FALSE(SameProof(proof, MakeProof("key", Role::kSource, Hello(Role::kSource), destination)));
+  HelloMessage altered = destination;
+  altered.push_channels = 1;
+  CHECK_FALSE(SameProof(proof, MakeProof("key", Role::kSource, source, altered)));
+  CHECK(MakeToken("key", source, destination) != proof.mac);
+}
+
+TEST_CASE("tickets survive the trip in private data, and nothing else is one") {
+  ChannelTicket ticket;
+  ticket.kind = ChannelKind::kPush;
+  ticket.index = 5;
+  ticket.token[31] = 9;
+  const auto decoded = DecodeTicket(EncodeTicket(ticket));
+  REQUIRE(decoded.has_value());
+  CHECK(decoded->kind == ChannelKind::kPush);
+  CHECK(decoded->index == 5);
+  CHECK(decoded->token == ticket.token);
+  CHECK_FALSE(DecodeTicket(PrivateData{}).has_value());
+}
+
+TEST_CASE("regions survive the trip and are compared name by name") {
+  const GuestMemory source = Memory({{"low", 8 * kSmallPage}, {"high", 4 * kSmallPage}});
+  auto regions = DecodeRegions(EncodeRegions(source));
+  REQUIRE(regions.ok());
+  REQUIRE(regions->size() == 2);
+  CHECK((*regions)[1].name == "high");
+  CHECK(CompareRegions(*regions, source).ok());
+
+  const auto difference = [&](const GuestMemory& destination) {
+    const absl::Status status = CompareRegions(*regions, destination);
+    CHECK(absl::IsFailedPrecondition(status));
+    return Text(status);
+  };
+  CHECK_THAT(difference(Memory({{"low", 8 * kSmallPage}})), ContainsSubstring("2 regions and the destination 1"));
+  CHECK_THAT(difference(Memory({{"high", 4 * kSmallPage}, {"low", 8 * kSmallPage}})), ContainsSubstring("same order"));
+  CHECK_THAT(difference(Memory({{"low", 8 * kSmallPage}, {"high", 5 * kSmallPage}})),
+             ContainsSubstring("'high'") && ContainsSubstring("16384") && ContainsSubstring("20480"));
+
+  const GuestMemory huge = Memory({{"low", kHugePage}}, kHugePage);
+  auto small = DecodeRegions(EncodeRegions(Memory({{"low", kHugePage}})));
+  REQUIRE(small.ok());
+  const absl::Status page_size = CompareRegions(*small, huge);
+  CHECK(absl::IsFailedPrecondition(page_size));
+  CHECK_THAT(Text(page_size), ContainsSubstring("pages of 4096 bytes") && ContainsSubstring("2097152"));
+}
+
+TEST_CASE("malformed region lists are refused") {
+  const auto mutate = [](auto change) {
+    WireRegion region{.length = kSmallPage, .page_size = kSmallPage, .name = {'r'}};
+    change(region);
+    const auto bytes = std::as_bytes(std::span(&region, 1));
+    return DecodeRegions(bytes).status();
+  };
+  CHECK(mutate([](WireRegion&) {}).ok());
+  CHECK(absl::IsDataLoss(mutate([](WireRegion& region) { region.length = 0; })));
+  CHECK(absl::IsDataLoss(mutate([](WireRegion& region) { region.length = kSmallPage + 1; })));
+  CHECK(absl::IsDataLoss(mutate([](WireRegion& region) { region.length = ~std::uint64_t{0} << 12; })));
+  CHECK(absl::IsDataLoss(mutate([](WireRegion& region) { region.page_size = 0; })));
+  CHECK(absl::IsDataLoss(mutate([](WireRegion& region) { region.name.fill('x'); })));
+  CHECK(absl::IsDataLoss(mutate([](WireRegion& region) { region.name.fill('\0'); })));
+  CHECK(absl::IsDataLoss(DecodeRegions({}).status()));
+}
+
+TEST_CASE("addresses survive the trip, with counts and lengths checked") {
+  const GuestMemory memory = Memory({{"a", 8 * kSmallPage}, {"b", 4 * kSmallPage}});
+  SourcePeer source;
+  source.regions = {{1000, 8 * kSmallPage, 7}, {2000, 4 * kSmallPage, 8}};
+  source.tables = {3000, SourceTableLayout{memory.total_pages()}.total_bytes(), 9};
+  const auto decoded = DecodeSourceMemory(EncodeSourceMemory(source), memory);
+  REQUIRE(decoded.ok());
+  CHECK(decoded->regions[1].address == 2000);
+  CHECK(decoded->tables.key == 9);
+  source.tables.length -= 1;
+  CHECK(absl::IsDataLoss(DecodeSourceMemory(EncodeSourceMemory(source), memory).status()));
+
+  DestinationPeer destination;
+  destination.regions = {{true, {10, 8 * kSmallPage, 1}}, {false, {}}};
+  destination.staging = {{20, 1u << 20, 2}, {30, 1u << 20, 3}};
+  const auto both = DecodeDestinationMemory(EncodeDestinationMemory(destination), memory, 2);
+  REQUIRE(both.ok());
+  CHECK(both->regions[0].direct);
+  CHECK_FALSE(both->regions[1].direct);
+  CHECK(both->staging[1].address == 30);
+  CHECK_FALSE(DecodeDestinationMemory(EncodeDestinationMemory(destination), memory, 1).ok());
+  destination.staging[0].length = 4096;
+  CHECK_FALSE(DecodeDestinationMemory(EncodeDestinationMemory(destination), memory, 2).ok());
+}
+
+TEST_CASE("random bytes never pass as addresses and never crash the decoders") {
+  const GuestMemory memory = Memory({{"a", 8 * kSmallPage}});
+  std::mt19937_64 random(42);
+  for (int round = 0; round < 2000; ++round) {
+    std::vector<std::byte> bytes(random() % 200);
+    for (std::byte& byte : bytes) byte = static_cast<std::byte>(random());
+    CHECK_FALSE(DecodeRegions(bytes).ok());
+    CHECK_FALSE(DecodeSourceMemory(bytes, memory).ok());
+    // One staged region and its ring: any address and any key will do.
+    const bool shaped_well = bytes.size() == 2 * sizeof(WireMemory);
+    CHECK((shaped_well || !DecodeDestinationMemory(bytes, memory, 1).ok()));
+  }
+}
+
+}  // namespace
+}  // namespace farfault
