@@ -1,0 +1,17 @@
+#ifndef FARFAULT_BENCH_PLOT_H_
+#define FARFAULT_BENCH_PLOT_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "bench/core/report.h"
+
+namespace farfault::bench {
+
+/// Has plot_ratios.py draw the report's ratios against their limits. kFailedPrecondition when python3 or matplotlib is
+/// missing, with how to install it (the script says so on standard error).
+absl::Status PlotRatios(const Report& report, const std::string& png_path);
+
+}  // namespace farfault::bench
+
+#endif  // FARFAULT_BENCH_PLOT_H_
