@@ -3,13 +3,12 @@
 #include <sys/mman.h>
 
 #include <catch2/catch_test_macros.hpp>
-#include <catch2/generators/catch_generators.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
-#include <chrono>
 #include <cstring>
 #include <vector>
 
 #include "test/support/fill.h"
+#include "test/support/future.h"
 #include "test/support/memory_machine.h"
 #include "test/support/memory_rig.h"
 #include "test/support/skip.h"
@@ -18,8 +17,6 @@ namespace farfault {
 namespace {
 
 using Catch::Matchers::ContainsSubstring;
-using std::chrono::milliseconds;
-using std::chrono::seconds;
 
 constexpr std::uint64_t kPages = 64;
 
@@ -42,16 +39,6 @@ struct Direct {
   OwnedRegion region;
   std::unique_ptr<MemoryRig> rig;
 };
-
-template <typename T>
-bool Done(const std::future<T>& future) {
-  return future.wait_for(seconds(20)) == std::future_status::ready;
-}
-
-template <typename T>
-bool Parked(const std::future<T>& future) {
-  return future.wait_for(milliseconds(50)) == std::future_status::timeout;
-}
 
 TEST_CASE("populating leaves the guest's mapping empty, and its frames are in the alias", "[memory][direct]") {
   Direct direct;

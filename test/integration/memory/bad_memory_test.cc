@@ -1,0 +1,204 @@
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+#include <string>
+
+#include "lib/page/guest_placement.h"
+#include "lib/util/mapping.h"
+#include "test/support/local_transport.h"
+#include "test/support/memory_machine.h"
+#include "test/support/skip.h"
+
+namespace farfault {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+
+constexpr std::uint64_t kLength = 4u << 20;
+
+absl::Status Place(const Region& region, const GuestPlacementOptions& options = {}) {
+  auto memory = GuestMemory::Create({region});
+  if (!memory.ok()) return memory.status();
+  LocalTransport transport;
+  return GuestPlacement::Create(*memory, PageLayout(*memory), transport, options).status();
+}
+
+void CheckInvalid(const absl::Status& status, const std::string& text) {
+  INFO(status.ToString());
+  CHECK(absl::IsInvalidArgument(status));
+  CHECK_THAT(std::string(status.message()), ContainsSubstring("region 'ram'") && ContainsSubstring(text));
+}
+
+absl::StatusOr<Mapping> MapFile(int fd, int protection = PROT_READ | PROT_WRITE) {
+  return Mapping::Map(
+      {.length = kLength, .protection = protection, .flags = MAP_SHARED, .fd = fd, .alignment = kHugePage});
+}
+
+TEST_CASE("a region that is not what is mapped there is refused by name", "[memory][bad]") {
+  auto owned = OwnedRegion::CreateShared("ram", kLength);
+  auto other = OwnedRegion::CreateShared("other", kLength);
+  REQUIRE(owned.ok());
+  REQUIRE(other.ok());
+  Region region = owned->region();
+  SECTION("nothing wrong") { CHECK(Place(region).ok()); }
+  SECTION("another file") {
+    region.fd = other->region().fd;
+    CheckInvalid(Place(region), "must be the file that is mapped");
+  }
+  SECTION("a closed descriptor") {
+    region.fd = 1'000'000;
+    CheckInvalid(Place(region), "is not open");
+  }
+  SECTION("another offset") {
+    region.base += kSmallPage;
+    region.length -= kSmallPage;
+    CheckInvalid(Place(region), "offset 0 of the file must be mapped");
+  }
+  SECTION("shared memory without its file") {
+    region.fd = -1;
+    CheckInvalid(Place(region), "must be private anonymous memory");
+  }
+  SECTION("a private mapping of a file") {
+    auto mapped = Mapping::Map(
+        {.length = kLength, .protection = PROT_READ | PROT_WRITE, .flags = MAP_PRIVATE, .fd = owned->region().fd});
+    REQUIRE(mapped.ok());
+    region.base = mapped->data();
+    CheckInvalid(Place(region), "must be mapped shared");
+  }
+  SECTION("nothing mapped at its end") {
+    REQUIRE(munmap(region.base + kLength - kSmallPage, kSmallPage) == 0);
+    CheckInvalid(Place(region), "nothing is mapped at");
+  }
+  SECTION("a file that ends before the region does") {
+    REQUIRE(ftruncate(region.fd, kLength - kSmallPage) == 0);
+    CheckInvalid(Place(region), "its file ends at");
+  }
+}
+
+TEST_CASE("a file without userfaultfd, or that may not be written, is refused", "[memory][bad]") {
+  SECTION("on disk") {
+    char path[] = "/var/tmp/farfault-test-XXXXXX";
+    const UniqueFd fd(mkstemp(path));
+    REQUIRE(fd.valid());
+    unlink(path);
+    REQUIRE(ftruncate(fd.get(), kLength) == 0);
+    auto mapped = MapFile(fd.get());
+    REQUIRE(mapped.ok());
+    const absl::Status status = Place({.name = "ram", .base = mapped->data(), .length = kLength, .fd = fd.get()});
+    if (status.ok()) SkipFor("/var/tmp is a tmpfs here");
+    CheckInvalid(status, "memfd, tmpfs or hugetlbfs");
+  }
+  SECTION("read-only") {
+    auto owned = OwnedRegion::CreateShared("ram", kLength);
+    REQUIRE(owned.ok());
+    const std::string path = "/proc/self/fd/" + std::to_string(owned->region().fd);
+    const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    REQUIRE(fd.valid());
+    auto mapped = MapFile(fd.get(), PROT_READ);
+    REQUIRE(mapped.ok());
+    const absl::Status status = Place({.name = "ram", .base = mapped->data(), .length = kLength, .fd = fd.get()});
+    CHECK(absl::IsPermissionDenied(status));
+    CHECK_THAT(std::string(status.message()), ContainsSubstring("open for reading and writing"));
+  }
+}
+
+TEST_CASE("a tmpfs that is too small is an error before a page of it is used up", "[memory][bad]") {
+  auto mount = TmpfsMount::Create("size=1m");
+  if (!mount.ok()) SkipFor(std::string(mount.status().message()));
+  auto fd = mount->CreateFile(kLength);
+  REQUIRE(fd.ok());
+  auto mapped = MapFile(fd->get());
+  REQUIRE(mapped.ok());
+  const Region region{.name = "ram", .base = mapped->data(), .length = kLength, .fd = fd->get()};
+  absl::Status status = Place(region);
+  INFO(status.ToString());
+  CHECK(absl::IsResourceExhausted(status));
+  CHECK_THAT(std::string(status.message()),
+             ContainsSubstring("'ram' needs 4194304 more bytes") && ContainsSubstring("remount,size="));
+  CHECK(SmapsKilobytes(mapped->data(), kLength, "Rss") == 0);
+
+  // What is a hole at the source needs no room.
+  const std::vector<PageRun> holes{{0, 900}};
+  status = Place(region, {.holes = holes});
+  INFO(status.ToString());
+  CHECK(status.ok());
+}
+
+TEST_CASE("memory that runs out halfway is an error and not a SIGBUS", "[memory][bad]") {
+  auto mount = TmpfsMount::Create("size=5m");
+  if (!mount.ok()) SkipFor(std::string(mount.status().message()));
+  auto fd = mount->CreateFile(2 * kLength);
+  REQUIRE(fd.ok());
+  // The file's blocks elsewhere hide from the first estimate that the region's own part lacks room.
+  auto elsewhere = Mapping::Map({.length = kLength,
+                                 .protection = PROT_READ | PROT_WRITE,
+                                 .flags = MAP_SHARED | MAP_POPULATE,
+                                 .fd = fd->get(),
+                                 .offset = kLength});
+  REQUIRE(elsewhere.ok());
+  auto mapped = MapFile(fd->get());
+  REQUIRE(mapped.ok());
+  const absl::Status status = Place({.name = "ram", .base = mapped->data(), .length = kLength, .fd = fd->get()});
+  INFO(status.ToString());
+  CHECK(absl::IsResourceExhausted(status));
+  CHECK_THAT(std::string(status.message()),
+             ContainsSubstring("'ram'") && ContainsSubstring("its tmpfs has 0 bytes left"));
+}
+
+TEST_CASE("a transport that cannot register says so with the region's name", "[memory][bad]") {
+  auto owned = OwnedRegion::CreateShared("ram", kLength);
+  REQUIRE(owned.ok());
+  auto memory = GuestMemory::Create({owned->region()});
+  REQUIRE(memory.ok());
+  LocalTransport transport;
+  transport.FailWith(absl::ResourceExhaustedError("see `ulimit -l`"));
+  const absl::Status status = GuestPlacement::Create(*memory, PageLayout(*memory), transport, {}).status();
+  CHECK(absl::IsResourceExhausted(status));
+  CHECK_THAT(std::string(status.message()), ContainsSubstring("region 'ram': see `ulimit -l`"));
+}
+
+TEST_CASE("arming one region of two that another session holds disarms the first again", "[memory][bad]") {
+  if (const absl::Status status = UserfaultfdAvailable(); !status.ok()) SkipFor(std::string(status.message()));
+  auto first = OwnedRegion::CreateShared("first", kLength);
+  auto second = OwnedRegion::CreateShared("second", kLength);
+  REQUIRE(first.ok());
+  REQUIRE(second.ok());
+  auto both = GuestMemory::Create({first->region(), second->region()});
+  REQUIRE(both.ok());
+  LocalTransport transport;
+  auto placement = GuestPlacement::Create(*both, PageLayout(*both), transport, {});
+  REQUIRE(placement.ok());
+  auto holder = Userfaultfd::Open((*placement)->required_features());
+  auto uffd = Userfaultfd::Open((*placement)->required_features());
+  REQUIRE(holder.ok());
+  REQUIRE(uffd.ok());
+  REQUIRE(holder->Register(second->bytes().data(), kLength, UFFDIO_REGISTER_MODE_MINOR).ok());
+  const absl::Status status = (*placement)->Arm(*uffd);
+  CHECK(absl::IsFailedPrecondition(status));
+  CHECK_THAT(std::string(status.message()), ContainsSubstring("'second'") && ContainsSubstring("another session"));
+  // Would park for ever if the first were still armed.
+  CHECK(first->bytes()[0] == std::byte{0});
+}
+
+TEST_CASE("progress is told from nothing to everything", "[memory]") {
+  auto owned = OwnedRegion::CreateShared("ram", 64u << 20);
+  REQUIRE(owned.ok());
+  std::uint64_t last = 0;
+  std::uint64_t total = 0;
+  GuestPlacementOptions options;
+  options.threads = 2;
+  options.progress = [&](std::uint64_t done, std::uint64_t all) {
+    CHECK(done >= last);
+    last = done;
+    total = all;
+  };
+  REQUIRE(Place(owned->region(), options).ok());
+  CHECK(total == 64u << 20);
+  CHECK(last == total);
+}
+
+}  // namespace
+}  // namespace farfault
