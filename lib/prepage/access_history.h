@@ -20,8 +20,9 @@ namespace farfault {
 /// entries of shared regions, which loses nothing, and ends by looking which have come back. The marks of a
 /// DirtyTracker survive.
 ///
-/// Private anonymous regions have no history of their own: dropping their entries would drop their bytes. Feed them
-/// what a DirtyTracker found (NoteTouched).
+/// Private anonymous regions have no history of their own: dropping their entries would drop their bytes. Neither has
+/// hugetlbfs: a DirtyTracker would take pages without entries for discarded ones. Feed them what a DirtyTracker found
+/// (NoteTouched).
 ///
 /// Whoever reads the memory through the guest's own mapping between BeginRound and EndRound leaves traces like the
 /// guest's: send from another mapping of the file, or between rounds. On a range that no DirtyTracker has armed, the
@@ -30,12 +31,14 @@ namespace farfault {
 /// One thread. The memory outlives it.
 class AccessHistory {
  public:
-  /// kUnimplemented: the kernel is older than 6.7.
+  /// kUnimplemented: the kernel is older than 6.7. kInvalidArgument: a region has a file but is not mapped shared, so
+  /// that a round would lose its bytes.
   static absl::StatusOr<std::unique_ptr<AccessHistory>> Create(const GuestMemory& memory);
 
   /// True when the kernel can watch at least one region.
   bool watches_any() const;
 
+  /// kFailedPrecondition: the memory is locked (mlock), and its entries cannot be dropped.
   absl::Status BeginRound();
   /// Counts the pages touched since BeginRound.
   absl::Status EndRound();
@@ -51,6 +54,8 @@ class AccessHistory {
 
  private:
   AccessHistory(const GuestMemory& memory, Pagemap pagemap);
+
+  static bool Watches(const Region& region) { return region.fd >= 0 && region.page_size == kSmallPage; }
 
   const GuestMemory memory_;
   Pagemap pagemap_;

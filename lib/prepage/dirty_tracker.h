@@ -9,9 +9,9 @@
 #include "absl/status/statusor.h"
 #include "farfault/guest_memory.h"
 #include "farfault/page.h"
+#include "lib/fault/userfaultfd.h"
 #include "lib/page/page_bitmap.h"
 #include "lib/prepage/pagemap.h"
-#include "lib/prepage/write_protection.h"
 
 namespace farfault {
 
@@ -53,14 +53,16 @@ class DirtyTracker {
   absl::Status Stop();
 
  private:
-  DirtyTracker(const GuestMemory& memory, Pagemap pagemap, WriteProtection protection);
+  DirtyTracker(const GuestMemory& memory, Pagemap pagemap, Userfaultfd userfaultfd);
 
-  absl::Status CollectRange(std::size_t region, PageRun pages, std::vector<PageRun>* dirty);
+  absl::Status Protect(const Region& region, Pagemap::AddressRange range) const;
+  absl::Status CollectRegion(std::size_t region, std::vector<PageRun>* dirty) const;
+  absl::Status CollectSent(std::size_t region, const PageBitmap& sent, std::vector<PageRun>* dirty) const;
 
   const GuestMemory memory_;
   Pagemap pagemap_;
-  WriteProtection protection_;
-  bool armed_ = false;
+  Userfaultfd userfaultfd_;
+  std::size_t armed_regions_ = 0;
 };
 
 }  // namespace farfault
