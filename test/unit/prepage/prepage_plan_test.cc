@@ -64,25 +64,25 @@ TEST_CASE("critical only sends nothing else", "[prepage_plan]") {
   REQUIRE(SendRound(plan, fresh) == std::vector<PageRun>{{10, 5}});
   REQUIRE(SendRound(plan, fresh).empty());
   REQUIRE(plan.state() == State::kNothingLeft);
-  PrePagePlan nothing(kOneRegion, {.critical_only = true}, {}, {});
+  PrePagePlan nothing(kOneRegion, {.critical = {}, .critical_only = true}, {}, {});
   REQUIRE(SendRound(nothing, fresh).empty());
   REQUIRE(nothing.state() == State::kNothingLeft);
 }
 
 TEST_CASE("bytes are never exceeded, and a budget below one page sends nothing", "[prepage_plan]") {
   PageBitmap fresh = Fresh(kOneRegion);
-  PrePagePlan plan(kOneRegion, {.bytes = 10 * kSmallPage + 100}, {}, {});
+  PrePagePlan plan(kOneRegion, {.bytes = 10 * kSmallPage + 100, .critical = {}}, {}, {});
   REQUIRE(SendRound(plan, fresh) == std::vector<PageRun>{{0, 10}});
   REQUIRE(SendRound(plan, fresh, {{0, 5}}).empty());
   REQUIRE(plan.state() == State::kBytesSpent);
-  PrePagePlan tiny(kOneRegion, {.bytes = 100}, {}, {});
+  PrePagePlan tiny(kOneRegion, {.bytes = 100, .critical = {}}, {}, {});
   REQUIRE(SendRound(tiny, fresh).empty());
   REQUIRE(tiny.state() == State::kBytesSpent);
 }
 
 TEST_CASE("time ends it", "[prepage_plan]") {
   PageBitmap fresh = Fresh(kOneRegion);
-  PrePagePlan plan(kOneRegion, {.time = absl::Milliseconds(5)}, {}, {});
+  PrePagePlan plan(kOneRegion, {.time = absl::Milliseconds(5), .critical = {}}, {}, {});
   REQUIRE_FALSE(plan.NextRound(fresh, 4'999'999).empty());
   REQUIRE(plan.NextRound(fresh, 5'000'000).empty());
   REQUIRE(plan.state() == State::kTimeSpent);

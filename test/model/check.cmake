@@ -1,0 +1,35 @@
+# cmake -DSPIN=… -DCC=… -DMODEL=… -DWORK=… -DDEFINES="A;B=2" -DEXPECT=holds|fails -P check.cmake
+# Searches the whole state space of a model; a mutation must be found.
+file(MAKE_DIRECTORY "${WORK}")
+set(flags)
+foreach(define ${DEFINES})
+  list(APPEND flags "-D${define}")
+endforeach()
+
+function(step)
+  execute_process(COMMAND ${ARGN} WORKING_DIRECTORY "${WORK}" OUTPUT_VARIABLE output ERROR_VARIABLE output
+    RESULT_VARIABLE result)
+  if(NOT result EQUAL 0)
+    message(FATAL_ERROR "${ARGN}\n${output}")
+  endif()
+  set(output "${output}" PARENT_SCOPE)
+endfunction()
+
+step("${SPIN}" ${flags} -a "${MODEL}")
+step("${CC}" -O1 -w -DSAFETY -DCOLLAPSE -DMEMLIM=2048 -o pan pan.c)
+step(./pan -m1000000)
+if(NOT output MATCHES "errors: ([0-9]+)")
+  message(FATAL_ERROR "pan did not say how many errors it found:\n${output}")
+endif()
+set(errors "${CMAKE_MATCH_1}")
+if(EXPECT STREQUAL "holds")
+  if(NOT errors EQUAL 0 OR output MATCHES "Search not completed|max search depth too small")
+    message(FATAL_ERROR "the protocol does not hold, or the search was cut short; replay with 'spin ${flags} -t -p "
+      "${MODEL}' in ${WORK}:\n${output}")
+  endif()
+elseif(errors EQUAL 0)
+  message(FATAL_ERROR "the mutation ${DEFINES} was not found: the model is too weak\n${output}")
+endif()
+string(REGEX MATCH "[0-9e.+]+ states, stored" states "${output}")
+string(REGEX MATCH "pan:1: [^\n]*" why "${output}")
+message(STATUS "errors: ${errors}, ${states} ${why}")
