@@ -16,7 +16,7 @@ namespace farfault {
 ///
 /// Files: SEEK_DATA and SEEK_HOLE; the file's offset is restored. Private anonymous memory: neither mapped (but for the
 /// zero page) nor swapped; under a DirtyTracker everything counts as populated, so stop it first.
-/// Costs about 10 ns per page of populated shared memory (40 ns where it is not in huge folios), less otherwise: do it
+/// The cost grows with the populated shared memory, about 25 ms per 256 MiB in small pages where it was measured: do it
 /// outside the downtime.
 absl::StatusOr<std::vector<PageRun>> FindHoles(const GuestMemory& memory);
 

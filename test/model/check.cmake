@@ -16,7 +16,7 @@ function(step)
 endfunction()
 
 step("${SPIN}" ${flags} -a "${MODEL}")
-step("${CC}" -O1 -w -DSAFETY -DCOLLAPSE -DMEMLIM=2048 -o pan pan.c)
+step("${CC}" -O0 -w -DSAFETY -DCOLLAPSE -DMEMLIM=2048 -o pan pan.c)
 step(./pan -m1000000)
 if(NOT output MATCHES "errors: ([0-9]+)")
   message(FATAL_ERROR "pan did not say how many errors it found:\n${output}")
