@@ -1,20 +1,31 @@
 include(Catch)
 
-# farfault_test(NAME LABEL label [LIBS ...]): one executable from all *_test.cc below this folder, each case a ctest test.
+# farfault_test(NAME LABEL label [TIMEOUT seconds] [PROCESSORS n] [LIBS library...])
+# One executable from all sources below this folder, each case a test of ctest. PROCESSORS is how many cores one case keeps
+# busy. Cases tagged [serial] run with nothing beside them.
 function(farfault_test name)
-  cmake_parse_arguments(arg "" "LABEL;TIMEOUT" "LIBS" ${ARGN})
+  cmake_parse_arguments(arg "" "LABEL;TIMEOUT;PROCESSORS" "LIBS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*.cc")
   if(NOT sources)
     return()
   endif()
   add_executable(${name} ${sources})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
-  list(FILTER arg_LIBS INCLUDE REGEX ".")
-  target_link_libraries(${name} PRIVATE farfault farfault_build_options farfault_test_support Catch2::Catch2WithMain
-    absl::synchronization fmt::fmt OpenSSL::Crypto nlohmann_json::nlohmann_json Threads::Threads ${arg_LIBS})
+  target_link_libraries(${name} PRIVATE farfault_internal farfault_build_options farfault_test_support
+    Catch2::Catch2WithMain absl::synchronization fmt::fmt OpenSSL::Crypto nlohmann_json::nlohmann_json Threads::Threads
+    ${arg_LIBS})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 120)
   endif()
-  catch_discover_tests(${name} TEST_PREFIX "${arg_LABEL}: " PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT}
-    SKIP_RETURN_CODE 4)
+  if(NOT arg_PROCESSORS)
+    set(arg_PROCESSORS 1)
+  endif()
+  # Sanitized programs are several times slower.
+  if(FARFAULT_SANITIZE)
+    math(EXPR arg_TIMEOUT "5 * ${arg_TIMEOUT}")
+  endif()
+  set(properties LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 4)
+  catch_discover_tests(${name} TEST_PREFIX "${arg_LABEL}:" TEST_SPEC "~[serial]"
+    PROPERTIES ${properties} PROCESSORS ${arg_PROCESSORS})
+  catch_discover_tests(${name} TEST_PREFIX "${arg_LABEL}:" TEST_SPEC "[serial]" PROPERTIES ${properties} RUN_SERIAL ON)
 endfunction()

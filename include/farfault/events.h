@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "farfault/export.h"
+
 namespace farfault {
 
 enum class EventKind : std::uint8_t {
@@ -22,7 +24,7 @@ enum class EventKind : std::uint8_t {
   kFailed,          ///< The session has failed; `text` is the reason.
 };
 
-std::string_view EventKindName(EventKind kind);
+FARFAULT_EXPORT std::string_view EventKindName(EventKind kind);
 
 struct Event {
   EventKind kind = EventKind::kHint;

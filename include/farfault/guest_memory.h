@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "farfault/export.h"
 #include "farfault/page.h"
 
 namespace farfault {
@@ -37,7 +38,7 @@ struct Region {
 };
 
 /// The regions of one guest, checked once. Copyable; holds no resources.
-class GuestMemory {
+class FARFAULT_EXPORT GuestMemory {
  public:
   GuestMemory() = default;
 
@@ -64,7 +65,7 @@ class GuestMemory {
 
 /// A mapping with its file that unmaps and closes itself. A convenience for programs that have no allocator for guest
 /// memory of their own. Move-only; not for concurrent use, but the memory is plain memory.
-class OwnedRegion {
+class FARFAULT_EXPORT OwnedRegion {
  public:
   struct Placement {
     std::uint64_t page_size = kSmallPage;

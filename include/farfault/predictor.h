@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "farfault/export.h"
 #include "farfault/page.h"
 
 namespace farfault {
@@ -24,7 +25,7 @@ namespace farfault {
 /// Thread contract: after the session has been created all calls come from the session's own thread, one at a
 /// time. An implementation needs no lock. It must not block: every microsecond here delays the push.
 /// Lifetime: owned by the session.
-class Predictor {
+class FARFAULT_EXPORT Predictor {
  public:
   virtual ~Predictor() = default;
 
@@ -48,14 +49,14 @@ class Predictor {
 /// The policies that come with farfault: "none", "sequential", "bubbling" (pivots that grow in both
 /// directions around recent faults; Hines and Gopalan, VEE 2009), and variants of the last one by suffix:
 /// "bubbling:pivots=1", "bubbling:pivots=8,direction=forward". kInvalidArgument names the known ones.
-absl::StatusOr<std::unique_ptr<Predictor>> MakePredictor(std::string_view specification);
+FARFAULT_EXPORT absl::StatusOr<std::unique_ptr<Predictor>> MakePredictor(std::string_view specification);
 
 /// One line per policy, for help texts: name and what it is good for.
 struct PredictorDescription {
   std::string name;
   std::string summary;
 };
-std::vector<PredictorDescription> KnownPredictors();
+FARFAULT_EXPORT std::vector<PredictorDescription> KnownPredictors();
 
 }  // namespace farfault
 

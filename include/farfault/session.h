@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "farfault/export.h"
 #include "farfault/guest_memory.h"
 #include "farfault/options.h"
 #include "farfault/page.h"
@@ -27,7 +28,7 @@ enum class SessionState : std::uint8_t {
   kClosed,        ///< `Cancel` was called, or the peer left after it was done.
 };
 
-std::string_view SessionStateName(SessionState state);
+FARFAULT_EXPORT std::string_view SessionStateName(SessionState state);
 
 /// What the two sides of a session share.
 ///
@@ -36,7 +37,7 @@ std::string_view SessionStateName(SessionState state);
 /// Lifetime: the guest memory outlives the session. Destruction joins the session's threads. A destination that is
 /// destroyed before it is resident takes the rest of the guest's memory with it: threads of the guest that touch a
 /// missing page stay parked until the process ends.
-class PagingSession {
+class FARFAULT_EXPORT PagingSession {
  public:
   virtual ~PagingSession() = default;
 
@@ -51,7 +52,7 @@ class PagingSession {
 };
 
 /// The side that gives the memory up.
-class SourceSession : public PagingSession {
+class FARFAULT_EXPORT SourceSession : public PagingSession {
  public:
   /// Meets the peer, checks that both mean the same regions, and waits until the destination is prepared. The guest
   /// runs on meanwhile and is not touched, whatever the outcome.
@@ -80,7 +81,7 @@ class SourceSession : public PagingSession {
 };
 
 /// The side that takes the memory over.
-class DestinationSession : public PagingSession {
+class FARFAULT_EXPORT DestinationSession : public PagingSession {
  public:
   /// Meets the peer and checks that both mean the same regions. Errors as for `SourceSession::Create`.
   static absl::StatusOr<std::unique_ptr<DestinationSession>> Create(GuestMemory memory, DestinationOptions options);
@@ -110,7 +111,7 @@ struct RemoteRegion {
 
 /// Asks the source that listens on `options.connect` for its regions, then leaves without a trace: the source goes on
 /// waiting for its destination. Errors as for `DestinationSession::Create`.
-absl::StatusOr<std::vector<RemoteRegion>> DescribeSource(const SessionOptions& options);
+FARFAULT_EXPORT absl::StatusOr<std::vector<RemoteRegion>> DescribeSource(const SessionOptions& options);
 
 }  // namespace farfault
 

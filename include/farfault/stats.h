@@ -5,11 +5,13 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "farfault/export.h"
+
 namespace farfault {
 
 /// A log-linear histogram of durations in nanoseconds: 32 linear steps per power of two, so that a quantile is at
 /// most 3.2 % above the true value. Fixed size, no allocation. One writer; copy it to read it.
-class LatencyHistogram {
+class FARFAULT_EXPORT LatencyHistogram {
  public:
   void Record(std::int64_t nanoseconds);
   void Merge(const LatencyHistogram& other);

@@ -1,0 +1,27 @@
+# Installs into an empty PREFIX and looks at what came: all that users need, and nothing of the inside.
+file(REMOVE_RECURSE ${PREFIX})
+execute_process(COMMAND ${CMAKE_COMMAND} --install ${BUILD} --prefix ${PREFIX} COMMAND_ERROR_IS_FATAL ANY OUTPUT_QUIET)
+
+file(GLOB_RECURSE installed RELATIVE ${PREFIX} ${PREFIX}/*)
+foreach(wanted "^include/farfault/farfault\\.h$" "/libfarfault\\.(a|so)$" "/farfaultConfig\\.cmake$"
+    "/farfaultConfigVersion\\.cmake$" "/farfaultTargets\\.cmake$" "/pkgconfig/farfault\\.pc$")
+  set(found ${installed})
+  list(FILTER found INCLUDE REGEX "${wanted}")
+  if(NOT found)
+    message(FATAL_ERROR "Nothing like ${wanted} was installed, only: ${installed}")
+  endif()
+endforeach()
+
+set(strangers ${installed})
+list(FILTER strangers EXCLUDE REGEX
+  "^include/farfault/[a-z_]+\\.h$|/libfarfault\\.(a|so[.0-9]*)$|/cmake/farfault/farfault[A-Za-z-]*\\.cmake$|/pkgconfig/farfault\\.pc$|^bin/farfault$")
+if(strangers)
+  message(FATAL_ERROR "Installed although it is nobody's business: ${strangers}")
+endif()
+
+if(CLI)
+  execute_process(COMMAND ${PREFIX}/bin/farfault --version OUTPUT_VARIABLE said COMMAND_ERROR_IS_FATAL ANY)
+  if(NOT said MATCHES "farfault ${VERSION} ")
+    message(FATAL_ERROR "The installed command is of another version than ${VERSION}: ${said}")
+  endif()
+endif()
