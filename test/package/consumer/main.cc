@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <string>
+#include <utility>
 
 int main() {
   const std::string headers = std::to_string(FARFAULT_VERSION_MAJOR) + "." + std::to_string(FARFAULT_VERSION_MINOR) +
@@ -26,5 +27,12 @@ int main() {
     std::fprintf(stderr, "%s\n", predictor.status().ToString().c_str());
     return 1;
   }
+  // A session that cannot begin says why, and links everything that a session is made of.
+  farfault::SourceOptions source;
+  source.connect = "nonsense";
+  if (farfault::SourceSession::Create(*guest, std::move(source)).ok()) return 1;
+  farfault::DestinationOptions destination;
+  destination.connect = "nonsense";
+  if (farfault::DestinationSession::Create(*guest, std::move(destination)).ok()) return 1;
   return 0;
 }
