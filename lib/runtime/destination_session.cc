@@ -326,7 +326,8 @@ absl::StatusOr<std::vector<RemoteRegion>> DescribeSource(const SessionOptions& o
     if (!decoded.ok()) return decoded.status();
     regions = *std::move(decoded);
     peer.link->Send(MessageType::kDescribed);
-    if (absl::Status flushed = FlushLink(*peer.link, deadline); !flushed.ok()) return flushed;
+    // The source hangs up as soon as it has read this, perhaps before we learn that it has.
+    FlushLink(*peer.link, deadline).IgnoreError();
     return Rendezvous::Agreement::kEnough;
   });
   if (!connection.ok()) return connection.status();

@@ -14,6 +14,7 @@
 
 #include "farfault/guest_memory.h"
 #include "lib/fault/userfaultfd.h"
+#include "test/support/skip.h"
 
 namespace farfault {
 namespace {
@@ -32,6 +33,11 @@ std::uint64_t ReadNumber(const char* path) {
 
 absl::Status UserfaultfdAvailable() {
   return Userfaultfd::Open(UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MINOR_SHMEM).status();
+}
+
+void RequireUserfaultfd() {
+  const absl::Status available = UserfaultfdAvailable();
+  if (!available.ok()) SkipFor(available.ToString());
 }
 
 absl::StatusOr<HugePagePool> HugePagePool::Provide(std::uint64_t pages) {

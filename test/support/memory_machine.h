@@ -15,6 +15,9 @@ namespace farfault {
 /// OK when this process may use userfaultfd with shared memory and minor faults; otherwise the reason.
 absl::Status UserfaultfdAvailable();
 
+/// Skips the test case without it; see SkipFor.
+void RequireUserfaultfd();
+
 /// Makes at least `pages` huge pages of 2 MiB free, as root, and gives them back in the end.
 class HugePagePool {
  public:
