@@ -1,12 +1,18 @@
 #include "lib/fault/mapper.h"
 
 #include <algorithm>
+#include <cassert>
 
 namespace farfault {
 namespace {
 
 // Pages per background slice: bounds how long a fault can wait behind one.
 constexpr std::uint64_t kSlicePages = 64;
+// States that one slice looks through for landed pages, likewise: a few microseconds.
+constexpr std::uint64_t kScanPages = 64u << 10;
+// In a chunk's count: it stands in the ring of finished chunks.
+constexpr std::uint16_t kQueued = 0x8000;
+constexpr std::uint16_t kCount = kQueued - 1;
 
 }  // namespace
 
@@ -18,6 +24,7 @@ Mapper::Mapper(const PageLayout& layout, PageTable& table, PagePlacement& placem
   std::uint64_t chunks = 0;
   for (const PageLayout::RegionPages& region : layout.regions()) {
     const std::uint32_t pages = placement.chunk_pages(region.pages.first);
+    assert(pages <= kCount);
     chunks_.push_back({pages, chunks});
     if (pages > 0) chunks += (region.pages.count + pages - 1) / pages;
   }
@@ -29,9 +36,9 @@ void Mapper::OnArrived(PageIndex page) {
   const std::size_t region = layout_.RegionOf(page);
   if (chunks_[region].pages == 0) return;
   const std::uint64_t chunk = ChunkOf(region, page);
-  if (++arrived_[chunk] == chunks_[region].pages && finished_count_ < finished_.size()) {
-    finished_[(finished_head_ + finished_count_++) % finished_.size()] = static_cast<std::uint32_t>(chunk);
-  }
+  if (++arrived_[chunk] != chunks_[region].pages) return;  // Not whole, or whole and in the ring.
+  arrived_[chunk] |= kQueued;
+  finished_[(finished_head_ + finished_count_++) % finished_.size()] = static_cast<std::uint32_t>(chunk);
 }
 
 void Mapper::OnForgotten(PageIndex page) {
@@ -91,18 +98,24 @@ bool Mapper::MapSome(bool sweep) {
     finished_head_ = (finished_head_ + 1) % finished_.size();
     --finished_count_;
     const PageRun chunk = PagesOfChunk(index);
+    arrived_[index] &= kCount;
     // Pre-paged pages of it may have been forgotten since.
     if (arrived_[index] == chunk.count) Collapse(chunk);
     return true;
   }
   if (!sweep || table_.count(PageState::kLanded) == 0) return false;
   const PageIndex total = layout_.total_pages();
-  PageRun run = table_.NextRun(PageState::kLanded, sweep_, total, kSlicePages);
-  if (run.count == 0) run = table_.NextRun(PageState::kLanded, 0, sweep_, kSlicePages);
+  const PageIndex limit = std::min(sweep_ + kScanPages, total);
+  PageRun run = table_.NextRun(PageState::kLanded, sweep_, limit, kSlicePages);
+  if (run.count == 0) {
+    sweep_ = limit == total ? 0 : limit;
+    return true;
+  }
   run = layout_.ClipToRegion(run);
+  sweep_ = run.first;
   const MapStatus mapped = MapRun(run);
-  sweep_ = run.end() == total ? 0 : run.first;
-  return mapped == MapStatus::kOk;
+  // Nothing wakes a thread that sleeps on a retry.
+  return mapped == MapStatus::kOk || mapped == MapStatus::kRetry;
 }
 
 }  // namespace farfault

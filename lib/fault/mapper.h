@@ -58,7 +58,7 @@ class Mapper {
   PagePlacement& placement_;
   std::size_t map_around_pages_;
   std::vector<RegionChunks> chunks_;
-  std::vector<std::uint16_t> arrived_;   // Per chunk: pages that have arrived.
+  std::vector<std::uint16_t> arrived_;   // Per chunk: pages that have arrived, and whether it is in the ring.
   std::vector<std::uint32_t> finished_;  // Ring of chunks that are whole and not collapsed yet; each fits once.
   std::size_t finished_head_ = 0;
   std::size_t finished_count_ = 0;
