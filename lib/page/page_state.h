@@ -17,7 +17,7 @@ enum class PageState : std::uint8_t {
   kArriving,       ///< The READ is back and said that a push is out: wait for the run list.
   kLanded,         ///< The bytes are in the frame and nothing is on its way.
   kMapped,         ///< The guest may be using the frame.
-  kHole,           ///< Never populated at the source: zeros on demand.
+  kHole,           ///< Zeros on demand, and no write on its way: never populated at the source, or discarded here.
 };
 inline constexpr std::size_t kPageStates = 7;
 
@@ -36,7 +36,7 @@ inline constexpr std::array<std::uint8_t, kPageStates> kMayFollow = [] {
   allow(kWanted, kWantedArrived, kArriving, kLanded);
   allow(kWantedArrived, kLanded);
   allow(kArriving, kLanded);
-  allow(kLanded, kMapped, kAbsent);
+  allow(kLanded, kMapped, kAbsent, kHole);
   allow(kMapped, kAbsent);
   allow(kHole, kMapped, kLanded);
   return table;

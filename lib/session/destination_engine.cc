@@ -17,6 +17,8 @@ constexpr std::size_t kPendingReads = 4096;
 constexpr std::uint64_t kArrivedPagesPerRound = 1024;
 constexpr std::uint64_t kStagedPagesPerRound = 32;
 constexpr std::uint32_t kReadAheadSlots = 16;
+// States that are looked at or changed in one go, so that no fault waits for a walk over a large table.
+constexpr std::uint64_t kStatesPerRound = 16u << 10;
 
 }  // namespace
 
@@ -28,17 +30,19 @@ DestinationEngine::DestinationEngine(World world, const Config& config)
               config.demand_slots),
       receiver_(world_.layout, world_.source, world_.placement, world_.push),
       mapper_(world_.layout, table_, world_.placement, config.map_around_pages),
+      discarded_(world_.layout.total_pages()),
+      waiters_(kPendingReads + 4 * config.demand_slots),
       reads_(kPendingReads) {
-  waiters_.reserve(std::size_t{2} * config.demand_slots);
   unmapped_.reserve(config.demand_slots);
   stats_.total_pages = table_.size();
-  stats_.metadata_bytes_per_page = static_cast<double>(table_.size_bytes() + mapper_.size_bytes()) /
-                                   static_cast<double>(std::max<std::uint64_t>(1, table_.size()));
+  const std::size_t metadata = table_.size_bytes() + mapper_.size_bytes() + discarded_.size_bytes();
+  stats_.metadata_bytes_per_page =
+      static_cast<double>(metadata) / static_cast<double>(std::max<std::uint64_t>(1, table_.size()));
   if (!receiver_.Start()) Fail(absl::UnavailableError(receiver_.error()));
 }
 
 void DestinationEngine::Fail(absl::Status status) {
-  if (phase_ == Phase::kFailed || phase_ == Phase::kDone) return;
+  if (phase_ == Phase::kFailed || (phase_ == Phase::kDone && all_mapped())) return;
   phase_ = Phase::kFailed;
   failure_ = std::move(status);
   world_.control.SendFailure(failure_);
@@ -69,16 +73,16 @@ bool DestinationEngine::Poll() {
     return false;
   }
   bool progress = false;
-  const bool running = phase_ == Phase::kRunning || phase_ == Phase::kResident || phase_ == Phase::kDone;
+  const bool running = guest_may_run();
   if (running) {
     progress |= TakeDemanded();
     progress |= RetryUnmapped();
-    progress |= TakeFaults();
-    progress |= IssueReads();
   }
+  progress |= TakeFaults();
+  if (running) progress |= IssueReads();
   if (phase_ != Phase::kDone) {
     progress |= TakeArrivals();
-    progress |= TakeControl();
+    progress |= holes_.empty() ? TakeControl() : TakeHoles();
   }
   if (phase_ == Phase::kSwitchArrived) progress |= FinishSwitchOver();
   if (running && phase_ != Phase::kFailed) {
@@ -92,8 +96,7 @@ bool DestinationEngine::Poll() {
 
 // Pages in chunks that are still filling up are left alone: a finished chunk is mapped at once, and more cheaply.
 bool DestinationEngine::wants_background_mapping() const {
-  return !push_expected_ || phase_ != Phase::kRunning ||
-         (push_complete_received_ && ListsTakenIn(push_complete_.lists_sent));
+  return !push_expected_ || phase_ != Phase::kRunning || pushed_all();
 }
 
 bool DestinationEngine::TakeControl() {
@@ -108,6 +111,12 @@ bool DestinationEngine::TakeControl() {
 }
 
 void DestinationEngine::OnMessage(const ControlMessage& message) {
+  if (phase_ == Phase::kResident) {
+    // Everything is here. Holes and the end of the push may have crossed our message; whatever else the source says,
+    // be it that it failed, is its goodbye.
+    if (message.type != MessageType::kHoles && message.type != MessageType::kPushComplete) phase_ = Phase::kDone;
+    return;
+  }
   switch (message.type) {
     case MessageType::kDirtyRuns:
       return OnDirty(message);
@@ -116,15 +125,10 @@ void DestinationEngine::OnMessage(const ControlMessage& message) {
     case MessageType::kHoles:
       return OnHoles(message);
     case MessageType::kPushComplete:
-      if (const auto complete = message.As<PushCompleteMessage>()) {
+      if (const auto complete = message.As<PushCompleteMessage>();
+          complete && phase_ == Phase::kRunning && !push_complete_received_) {
         push_complete_ = *complete;
         push_complete_received_ = true;
-        return;
-      }
-      break;
-    case MessageType::kGoodbye:
-      if (phase_ == Phase::kResident) {
-        phase_ = Phase::kDone;
         return;
       }
       break;
@@ -139,9 +143,14 @@ void DestinationEngine::OnMessage(const ControlMessage& message) {
 
 void DestinationEngine::OnDirty(const ControlMessage& message) {
   const auto runs = DecodeRuns(message.payload);
-  const bool sound = runs && phase_ == Phase::kWaiting && std::all_of(runs->begin(), runs->end(), [this](PageRun run) {
-                       return world_.layout.Contains(run);
-                     });
+  bool sound = runs && phase_ == Phase::kWaiting;
+  for (std::size_t i = 0; sound && i < runs->size(); ++i) {
+    const PageRun run = (*runs)[i];
+    sound = run.count > 0 && world_.layout.Contains(run);
+    dirty_pages_ += run.count;
+    // No page is dirty twice, which bounds what a source can make us keep.
+    sound = sound && dirty_pages_ <= table_.size();
+  }
   if (!sound) return Fail(absl::DataLossError("the source sent a dirty set that makes no sense"));
   dirty_.insert(dirty_.end(), runs->begin(), runs->end());
 }
@@ -169,6 +178,7 @@ bool DestinationEngine::FinishSwitchOver() {
   if (!activation_allowed_ || !ListsTakenIn(switch_over_.lists_sent)) return false;
   if (!MutantIs(Mutant::kIgnoreDirtySet) && !MutantIs(Mutant::kApplyDirtyEarly)) ForgetDirty();
   if (phase_ == Phase::kFailed) return true;
+  if (any_discarded_early_) discarded_.ClearAll();
   phase_ = Phase::kRunning;
   guest_may_run_ = true;
   world_.control.Send(MessageType::kSwitchedOver);
@@ -177,31 +187,67 @@ bool DestinationEngine::FinishSwitchOver() {
 
 void DestinationEngine::ForgetDirty() {
   for (const PageRun& run : dirty_) {
-    for (PageIndex page = run.first; page < run.end(); ++page) {
-      const PageState state = table_.state(page);
-      if (state != PageState::kLanded && state != PageState::kMapped) continue;
-      if (!world_.placement.Forget({page, 1})) return Fail(absl::InternalError("a stale page could not be unmapped"));
-      Move(page, PageState::kAbsent);
-      mapper_.OnForgotten(page);
-      ++stats_.pages_stale;
+    for (PageIndex page = run.first; page < run.end() && phase_ != Phase::kFailed;) {
+      const PageRun rest = world_.layout.ClipToRegion({page, run.end() - page});
+      stats_.pages_stale += ForgetRun(rest);
+      page = rest.end();
     }
   }
   dirty_.clear();
 }
 
-void DestinationEngine::OnHoles(const ControlMessage& message) {
-  const auto runs = DecodeRuns(message.payload);
-  const bool expected = phase_ == Phase::kRunning || phase_ == Phase::kResident;
-  if (!runs || !expected) return Fail(absl::DataLossError("the source sent holes that make no sense"));
-  for (const PageRun& run : *runs) {
-    if (!world_.layout.Contains(run)) return Fail(absl::DataLossError("the source sent holes outside the memory"));
-    for (PageIndex page = run.first; page < run.end(); ++page) {
-      // A page that was asked for already comes as zeros by itself.
-      if (table_.state(page) != PageState::kAbsent) continue;
-      Move(page, PageState::kHole);
-      ++stats_.hole_pages;
+std::uint64_t DestinationEngine::ForgetRun(PageRun run) {
+  std::uint64_t forgotten = 0;
+  const auto is_here = [this](PageIndex page) {
+    return table_.state(page) == PageState::kLanded || table_.state(page) == PageState::kMapped;
+  };
+  for (PageIndex page = run.first; page < run.end();) {
+    PageIndex end = page;
+    while (end < run.end() && is_here(end)) ++end;
+    if (end == page) {
+      ++page;
+      continue;
+    }
+    if (!world_.placement.Forget({page, end - page})) {
+      Fail(absl::InternalError("a stale page could not be unmapped"));
+      return forgotten;
+    }
+    forgotten += end - page;
+    for (; page < end; ++page) {
+      Move(page, PageState::kAbsent);
+      mapper_.OnForgotten(page);
     }
   }
+  return forgotten;
+}
+
+void DestinationEngine::OnHoles(const ControlMessage& message) {
+  auto runs = DecodeRuns(message.payload);
+  if (!runs || phase_ != Phase::kRunning) return Fail(absl::DataLossError("the source sent holes that make no sense"));
+  for (const PageRun& run : *runs) {
+    if (!world_.layout.Contains(run)) return Fail(absl::DataLossError("the source sent holes outside the memory"));
+  }
+  holes_ = *std::move(runs);
+  next_hole_ = 0;
+}
+
+bool DestinationEngine::TakeHoles() {
+  std::uint64_t budget = kStatesPerRound;
+  for (; budget > 0 && next_hole_ < holes_.size(); --budget) {
+    PageRun& run = holes_[next_hole_];
+    if (run.count == 0) {
+      ++next_hole_;
+      continue;
+    }
+    const PageIndex page = run.first++;
+    --run.count;
+    // A page that was asked for already comes as zeros by itself.
+    if (table_.state(page) != PageState::kAbsent) continue;
+    Move(page, PageState::kHole);
+    ++stats_.hole_pages;
+  }
+  if (next_hole_ == holes_.size()) holes_.clear();
+  return true;
 }
 
 bool DestinationEngine::TakeDemanded() {
@@ -218,6 +264,9 @@ bool DestinationEngine::TakeDemanded() {
 
 void DestinationEngine::OnDemanded(const DemandedPage& demanded) {
   const auto [page, slot, claim, ahead] = demanded;
+  if (claim > Claim::kPosted) {
+    return Fail(absl::DataLossError(fmt::format("the source's claim on page {} makes no sense", page)));
+  }
   const PageState state = table_.state(page);
   const bool arrived = state == PageState::kWantedArrived;
   stats_.bytes_received += world_.layout.page_size(page);
@@ -233,18 +282,33 @@ void DestinationEngine::OnDemanded(const DemandedPage& demanded) {
     reader_.Release(slot);
     return Move(page, PageState::kArriving);
   }
-  if (state == PageState::kWanted || arrived) {
-    Move(page, PageState::kLanded);
-    mapper_.OnArrived(page);
-  }
+  // A staged page has landed when it is mapped: until then its bytes are nowhere but in the demand slot.
+  if (world_.placement.direct(page) && (state == PageState::kWanted || arrived)) Land(page);
   if (!MapDemanded(page, slot)) unmapped_.push_back({page, slot});
 }
 
+void DestinationEngine::Land(PageIndex page) {
+  Move(page, PageState::kLanded);
+  if (discarded_.Test(page)) {
+    discarded_.Clear(page);
+    Move(page, PageState::kHole);
+  } else {
+    mapper_.OnArrived(page);
+  }
+}
+
 bool DestinationEngine::MapDemanded(PageIndex page, std::uint32_t slot) {
+  if (discarded_.Test(page)) Land(page);
+  if (table_.state(page) == PageState::kHole) {
+    if (!MapHole(page)) return false;
+    reader_.Release(slot);
+    return true;
+  }
   const MapResult result = world_.placement.MapDemanded(page, slot);
   if (result.status == MapStatus::kRetry) return false;
   CheckMap(result.status);
   if (result.status == MapStatus::kOk) {
+    if (!world_.placement.direct(page)) Land(page);
     if (table_.state(page) != PageState::kMapped) Move(page, PageState::kMapped);
     RecordWake(page);
   }
@@ -255,18 +319,24 @@ bool DestinationEngine::MapDemanded(PageIndex page, std::uint32_t slot) {
 bool DestinationEngine::RetryUnmapped() {
   if (unmapped_.empty()) return false;
   std::erase_if(unmapped_, [this](const Unmapped& entry) { return MapDemanded(entry.page, entry.slot); });
-  return unmapped_.empty();
+  return true;  // Also when none could be mapped: nothing wakes a thread that sleeps on a retry.
 }
 
 bool DestinationEngine::TakeArrivals() {
   bool progress = false;
-  std::uint64_t budget = kArrivedPagesPerRound;
+  // Each page may have to be mapped by way of the ring of pending reads.
+  std::uint64_t budget = std::min<std::uint64_t>(kArrivedPagesPerRound, reads_.size() - reads_count_);
   while (budget > 0 && phase_ != Phase::kFailed && receiver_.Next()) {
     const RunListReceiver::Arrival& arrival = receiver_.current();
+    if (arrival.prepaged == guest_may_run()) {
+      Fail(absl::DataLossError(fmt::format("the source {} page {} at the wrong time",
+                                           arrival.prepaged ? "pre-paged" : "pushed", arrival.run.first)));
+      return true;
+    }
     const PageRun slice{arrival.run.first, std::min(arrival.run.count, budget)};
     const std::uint64_t done =
         arrival.staged == nullptr ? ArriveInPlace(slice, arrival.prepaged) : ArriveStaged(arrival);
-    if (done == 0) return progress;
+    if (done == 0) return true;  // The kernel asked to retry.
     receiver_.Advance(done);
     progress = true;
     if (arrival.staged != nullptr) break;
@@ -283,16 +353,19 @@ std::uint64_t DestinationEngine::ArriveInPlace(PageRun run, bool prepaged) {
   for (PageIndex page = run.first; page < run.end() && phase_ != Phase::kFailed; ++page) {
     ++(prepaged ? stats_.pages_prepaged : stats_.pages_pushed);
     const PageState state = table_.state(page);
+    if (prepaged && discarded_.Test(page)) continue;
     if (state == PageState::kAbsent) {
-      Move(page, PageState::kLanded);
-      mapper_.OnArrived(page);
+      Land(page);
     } else if (state == PageState::kWanted) {
       Move(page, MutantIs(Mutant::kMapWithoutRead) ? PageState::kLanded : PageState::kWantedArrived);
       if (MutantIs(Mutant::kMapWithoutRead)) AnswerLanded(page);
     } else if (state == PageState::kArriving) {
-      Move(page, PageState::kLanded);
-      mapper_.OnArrived(page);
-      AnswerLanded(page);
+      Land(page);
+      if (table_.state(page) == PageState::kHole) {
+        AnswerHole(page);
+      } else {
+        AnswerLanded(page);
+      }
     } else if (!prepaged || state != PageState::kLanded) {
       Fail(absl::InternalError(fmt::format("page {} was pushed when it was {}", page, PageStateName(state))));
     }
@@ -313,6 +386,7 @@ std::uint64_t DestinationEngine::ArriveStaged(const RunListReceiver::Arrival& ar
 
 bool DestinationEngine::InstallStaged(PageIndex page, const std::byte* bytes, bool prepaged) {
   const PageState state = table_.state(page);
+  if (prepaged && discarded_.Test(page)) return true;
   if (state == PageState::kWanted) {
     Move(page, PageState::kWantedArrived);
     return true;
@@ -351,10 +425,17 @@ bool DestinationEngine::TakeFaults() {
 }
 
 void DestinationEngine::OnFault(PageIndex page) {
+  if (!guest_may_run()) {
+    // Parked until the switchover, however long that takes: no stall that says anything.
+    ++stats_.faults_network;
+    return Requeue(page);
+  }
   switch (table_.state(page)) {
     case PageState::kMapped:
       return AnswerMapped(page);
     case PageState::kHole:
+      ++stats_.faults_local;
+      AddWaiter(page, false);
       return AnswerHole(page);
     case PageState::kLanded:
       ++stats_.faults_local;
@@ -372,22 +453,48 @@ void DestinationEngine::OnFault(PageIndex page) {
 }
 
 void DestinationEngine::AddWaiter(PageIndex page, bool network) {
-  if (waiters_.size() < waiters_.capacity()) waiters_.push_back({page, world_.clock.Now(), network});
+  // Full only with thousands of threads on one page: then some stalls are not recorded.
+  static_cast<void>(waiters_.Add(page, world_.clock.Now(), network));
 }
 
 void DestinationEngine::RecordWake(PageIndex page) {
   if (waiters_.empty()) return;
   const Nanos now = world_.clock.Now();
-  std::erase_if(waiters_, [&](const Waiter& waiter) {
-    if (waiter.page != page) return false;
-    (waiter.network ? stats_.stall_network : stats_.stall_local).Record(now - waiter.since);
-    return true;
+  waiters_.Take(page, [&](Nanos since, bool network) {
+    (network ? stats_.stall_network : stats_.stall_local).Record(now - since);
   });
 }
 
 void DestinationEngine::OnDiscard(PageRun run) {
   for (PageIndex page = run.first; page < run.end(); ++page) {
-    if (table_.state(page) == PageState::kAbsent) Move(page, PageState::kHole);
+    if (guest_may_run()) {
+      DiscardPage(page);
+    } else {
+      DiscardEarly(page);
+    }
+  }
+}
+
+// What is to be in the page is at the source still. A WRITE that was on its way may or may not have been lost with the
+// frame, so that the page is READ after the switchover, whatever is pre-paged until then.
+void DestinationEngine::DiscardEarly(PageIndex page) {
+  discarded_.Set(page);
+  any_discarded_early_ = true;
+  if (table_.state(page) == PageState::kAbsent) return;
+  Move(page, PageState::kAbsent);
+  mapper_.OnForgotten(page);
+}
+
+void DestinationEngine::DiscardPage(PageIndex page) {
+  const PageState state = table_.state(page);
+  const bool frame_is_its_own = !push_expected_ || !world_.placement.direct(page);
+  if (state == PageState::kLanded) {
+    mapper_.OnForgotten(page);
+    Move(page, PageState::kHole);
+  } else if (state == PageState::kAbsent && frame_is_its_own) {
+    Move(page, PageState::kHole);
+  } else if (state != PageState::kMapped && state != PageState::kHole) {
+    discarded_.Set(page);  // The old bytes may come yet; they must not come to life.
   }
 }
 
@@ -401,17 +508,18 @@ void DestinationEngine::AnswerMapped(PageIndex page) {
 }
 
 void DestinationEngine::AnswerHole(PageIndex page) {
-  const Nanos since = world_.clock.Now();
+  if (!MapHole(page)) Requeue(page);
+}
+
+bool DestinationEngine::MapHole(PageIndex page) {
   const MapResult result = world_.placement.MapZeros({page, 1});
   CheckMap(result.status);
-  if (result.status == MapStatus::kRetry) {
-    return Requeue(page);
+  if (result.status == MapStatus::kOk) {
+    Move(page, PageState::kMapped);
+    mapper_.OnArrived(page);
+    RecordWake(page);
   }
-  if (result.status != MapStatus::kOk) return;
-  Move(page, PageState::kMapped);
-  mapper_.OnArrived(page);
-  ++stats_.faults_local;
-  stats_.stall_local.Record(world_.clock.Now() - since);
+  return result.status != MapStatus::kRetry;
 }
 
 void DestinationEngine::AnswerLanded(PageIndex page) {
@@ -453,12 +561,18 @@ bool DestinationEngine::IssueReads() {
 }
 
 bool DestinationEngine::ReadAhead() {
-  if (!fetch_rest_ || phase_ != Phase::kRunning) return false;
+  // What a finished push has left absent, because it was discarded here, nobody else brings.
+  if (phase_ != Phase::kRunning || !(fetch_rest_ || pushed_all())) return false;
+  const std::uint32_t most = std::clamp(config_.demand_slots / 2, 1u, kReadAheadSlots);
   bool progress = false;
-  while (reads_count_ == 0 && reads_ahead_ < std::min(kReadAheadSlots, config_.demand_slots / 2)) {
-    PageRun absent = table_.NextRun(PageState::kAbsent, read_ahead_at_, table_.size(), 1);
-    if (absent.count == 0) absent = table_.NextRun(PageState::kAbsent, 0, read_ahead_at_, 1);
-    if (absent.count == 0 || reader_.Read(absent.first, {.ahead = true}) != PostResult::kOk) break;
+  while (reads_count_ == 0 && reads_ahead_ < most && table_.count(PageState::kAbsent) > 0) {
+    const PageIndex limit = std::min(read_ahead_at_ + kStatesPerRound, table_.size());
+    const PageRun absent = table_.NextRun(PageState::kAbsent, read_ahead_at_, limit, 1);
+    if (absent.count == 0) {
+      read_ahead_at_ = limit == table_.size() ? 0 : limit;
+      return true;
+    }
+    if (reader_.Read(absent.first, {.ahead = true}) != PostResult::kOk) break;
     Move(absent.first, PageState::kWanted);
     read_ahead_at_ = absent.first + 1;
     ++reads_ahead_;

@@ -14,6 +14,8 @@
 #include "lib/demand/demand_reader.h"
 #include "lib/fault/fault_feed.h"
 #include "lib/fault/mapper.h"
+#include "lib/fault/waiter_table.h"
+#include "lib/page/page_bitmap.h"
 #include "lib/page/page_layout.h"
 #include "lib/page/page_table.h"
 #include "lib/page/placement.h"
@@ -77,11 +79,6 @@ class DestinationEngine {
   SessionStats Stats() const;
 
  private:
-  struct Waiter {
-    PageIndex page = 0;
-    Nanos since = 0;
-    bool network = false;
-  };
   struct Unmapped {
     PageIndex page = 0;
     std::uint32_t slot = 0;
@@ -95,10 +92,13 @@ class DestinationEngine {
   bool ListsTakenIn(const std::array<std::uint64_t, kMaxPushChannels>& sent) const;
   bool FinishSwitchOver();
   void ForgetDirty();
+  std::uint64_t ForgetRun(PageRun run);
+  bool TakeHoles();
 
   bool TakeDemanded();
   void OnDemanded(const DemandedPage& demanded);
   bool MapDemanded(PageIndex page, std::uint32_t slot);
+  void Land(PageIndex page);
   bool RetryUnmapped();
 
   bool TakeArrivals();
@@ -109,7 +109,10 @@ class DestinationEngine {
   bool TakeFaults();
   void OnFault(PageIndex page);
   void OnDiscard(PageRun run);
+  void DiscardEarly(PageIndex page);
+  void DiscardPage(PageIndex page);
   void AnswerMapped(PageIndex page);
+  bool MapHole(PageIndex page);
   void AnswerHole(PageIndex page);
   void AnswerLanded(PageIndex page);
   bool IssueReads();
@@ -117,6 +120,7 @@ class DestinationEngine {
   bool ReadAhead();
 
   bool CheckResident();
+  bool pushed_all() const { return push_complete_received_ && ListsTakenIn(push_complete_.lists_sent); }
   void AddWaiter(PageIndex page, bool network);
   void RecordWake(PageIndex page);
   void Move(PageIndex page, PageState to);
@@ -134,15 +138,22 @@ class DestinationEngine {
   absl::Status failure_;
   bool activation_allowed_ = false;
   bool guest_may_run_ = false;
-  bool switch_over_received_ = false;
   bool push_expected_ = false;
   bool push_complete_received_ = false;
   bool fetch_rest_ = false;
   SwitchOverMessage switch_over_;
   PushCompleteMessage push_complete_;
   std::vector<PageRun> dirty_;
+  std::uint64_t dirty_pages_ = 0;
+  std::vector<PageRun> holes_;  // Of the last kHoles: still to be entered into the table.
+  std::size_t next_hole_ = 0;
 
-  std::vector<Waiter> waiters_;   // Threads that wait for the wire; room for demand_slots × 2.
+  // Before the switchover: pages whose frame has been taken away, so that pre-paging them again proves nothing.
+  // Afterwards: pages that the guest discarded and to whose frame a write may be on its way; zeros once it has landed.
+  PageBitmap discarded_;
+  bool any_discarded_early_ = false;
+
+  WaiterTable waiters_;
   std::vector<PageIndex> reads_;  // Ring of pages whose fault could not be answered yet: no slot, or a retry.
   std::size_t reads_head_ = 0;
   std::size_t reads_count_ = 0;

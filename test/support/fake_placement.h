@@ -22,7 +22,7 @@ enum class PlacementCall : std::uint8_t { kDemanded, kLanded, kStaged, kZeros, k
 class FakePlacement final : public PagePlacement {
  public:
   struct Options {
-    std::vector<bool> direct = {};       ///< Per region; empty: all direct.
+    std::vector<bool> direct = {};  ///< Per region; empty: all direct.
     std::uint32_t chunk_pages = 0;  ///< Of direct regions.
     std::uint32_t demand_slots = 16;
   };

@@ -15,7 +15,7 @@ constexpr std::array<std::string_view, kPageStates> kRows = {
     "..AVL..",  // wanted
     "....L..",  // wanted-arrived
     "....L..",  // arriving
-    "a....M.",  // landed
+    "a....MH",  // landed
     "a......",  // mapped
     "....LM.",  // hole
 };
