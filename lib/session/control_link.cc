@@ -9,6 +9,11 @@
 #include <utility>
 
 namespace farfault {
+namespace {
+
+constexpr std::size_t kMaxFailureText = 1024;
+
+}  // namespace
 
 ControlLink::ControlLink(Channel& channel, std::span<std::byte> buffers, std::uint32_t buffers_key)
     : channel_(channel), buffers_(buffers), buffers_key_(buffers_key) {
@@ -50,7 +55,7 @@ void ControlLink::SendRuns(MessageType type, std::span<const PageRun> runs) {
 
 void ControlLink::SendFailure(const absl::Status& status) {
   const FailureMessage head{static_cast<std::uint32_t>(status.raw_code())};
-  const std::string_view text(status.message().data(), std::min<std::size_t>(status.message().size(), 1024));
+  const std::string_view text(status.message().data(), std::min(status.message().size(), kMaxFailureText));
   std::vector<std::byte> payload(sizeof(head) + text.size());
   std::memcpy(payload.data(), &head, sizeof(head));
   std::memcpy(payload.data() + sizeof(head), text.data(), text.size());
@@ -125,8 +130,11 @@ absl::Status DecodeFailure(std::span<const std::byte> payload) {
   FailureMessage head;
   if (payload.size() < sizeof(head)) return absl::UnknownError("the peer failed without a reason");
   std::memcpy(&head, payload.data(), sizeof(head));
-  const std::string_view text(reinterpret_cast<const char*>(payload.data()) + sizeof(head),
-                              payload.size() - sizeof(head));
+  std::string text(reinterpret_cast<const char*>(payload.data()) + sizeof(head),
+                   std::min(payload.size() - sizeof(head), kMaxFailureText));
+  // It ends up on a terminal.
+  std::ranges::replace_if(
+      text, [](char c) { return c < ' ' || c > '~'; }, '?');
   const auto code =
       head.code >= 1 && head.code <= 16 ? static_cast<absl::StatusCode>(head.code) : absl::StatusCode::kUnknown;
   return absl::Status(code, fmt::format("the peer says: {}", text));
