@@ -51,6 +51,7 @@ bool Pusher::TakeCompletions(Sender& sender) {
 bool Pusher::Poll() {
   bool progress = false;
   for (Sender& sender : senders_) progress |= TakeCompletions(sender);
+  waits_for_credit_ = false;
   if (broken_) return progress;
   if (pending_length_ > 0 && !PostPending()) return progress;
   for (std::size_t tried = 0; tried < senders_.size(); ++tried) {
@@ -107,7 +108,10 @@ bool Pusher::PostBatch(std::size_t index) {
     if (run.count == 0) break;
     // A fragmented run may need one list entry per page.
     if (pushing_) run.count = std::min<std::uint64_t>(run.count, 1024);
-    if (!HasStagingRoom(sender, index, run)) break;
+    if (!HasStagingRoom(sender, index, run)) {
+      waits_for_credit_ = true;
+      break;
+    }
     if (pushing_) {
       ClaimAndAdd(sender, index, run);
     } else {

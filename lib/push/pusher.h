@@ -67,6 +67,9 @@ class Pusher {
   /// Takes completions, posts what the window allows. True when it did something.
   bool Poll();
 
+  /// The next run waits for the destination to give staging room back, which it does without waking us.
+  bool waits_for_credit() const { return waits_for_credit_; }
+
   bool idle() const { return bytes_in_flight_ == 0 && pending_length_ == 0; }
   bool broken() const { return broken_; }
   const PageBitmap& settled() const { return settled_; }
@@ -115,6 +118,7 @@ class Pusher {
   bool pushing_ = false;
   bool exhausted_ = false;
   bool broken_ = false;
+  bool waits_for_credit_ = false;
   std::uint64_t bytes_in_flight_ = 0;
 
   // The batch that is being put together, or that found its channel full.

@@ -77,8 +77,15 @@ void SourceEngine::OnMessage(const ControlMessage& message) {
   }
 }
 
+// Once the guest has stopped, the dirty set is final: a page that were pre-paged or marked later would be pushed over
+// bytes that the guest may be using at the destination.
 void SourceEngine::OfferPrePage(std::span<const PageRun> runs) {
+  if (phase_ != Phase::kPrePaging) return;
   for (const PageRun& run : runs) pusher_.Offer(run);
+}
+
+void SourceEngine::MarkStale(PageRun run) {
+  if (phase_ == Phase::kPrePaging) pusher_.MarkStale(run);
 }
 
 void SourceEngine::BeginSwitchOver(std::vector<PageRun> dirty, std::span<const PageHeat> hottest_first) {

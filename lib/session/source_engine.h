@@ -54,7 +54,9 @@ class SourceEngine {
   void DropOffers() { pusher_.DropOffers(); }
   bool prepaging_idle() const { return !pusher_.has_offers() && pusher_.idle(); }
   /// Written since it was sent: send again when offered.
-  void MarkStale(PageRun run) { pusher_.MarkStale(run); }
+  void MarkStale(PageRun run);
+  /// What it takes to go on is written one-sidedly by the destination, and nothing will wake us: look again soon.
+  bool waits_for_credit() const { return pusher_.waits_for_credit(); }
   /// What the destination has and what has not become stale.
   const PageBitmap& fresh() const { return pusher_.settled(); }
 

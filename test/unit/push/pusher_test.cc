@@ -244,10 +244,14 @@ TEST_CASE("staged runs wait for credit and never overwrite what is not given bac
   while (pusher->Poll()) harness.channels[0]->Complete();
   CHECK(pusher->counters().bytes_sent == 1024);
   CHECK(pusher->idle());
+  CHECK(pusher->waits_for_credit());
   CHECK_FALSE(pusher->complete());
   harness.SetCredit(0, 512);
   while (pusher->Poll()) harness.channels[0]->Complete();
   CHECK(pusher->counters().bytes_sent == 1536);
+  harness.SetCredit(0, 1536);
+  CHECK(pusher->Poll());
+  CHECK_FALSE(pusher->waits_for_credit());
 }
 
 // Gives back all credit as soon as everything has arrived, and checks the bytes in the ring.
