@@ -12,6 +12,9 @@
 namespace farfault {
 namespace {
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
@@ -49,6 +52,8 @@ MapResult GuestPlacement::Stopped(const Place& place, PageRun run, const UffdRes
 // already are passed over; the kernel does not wake who waits for them.
 template <typename MapRange>
 MapResult GuestPlacement::MapRun(const Place& place, PageRun run, MapRange map_range) {
+  // Disarming has woken everybody; a fault that was read before is answered by that.
+  if (uffd_ == nullptr) return {MapStatus::kOk, run.count};
   std::byte* const start = place.Guest(run.first);
   const std::uint64_t length = run.count << place.page_shift;
   std::uint64_t done = 0;
@@ -119,6 +124,18 @@ MapResult GuestPlacement::ZeroPages(const Place& place, PageRun run) {
   });
 }
 
+MapResult GuestPlacement::MapAgain(PageIndex page) {
+  const Place& place = PlaceOf(page);
+  if (place.alias == nullptr) return MapZeros({page, 1});
+  return MapRun(place, {page, 1}, [&](std::byte* guest, std::uint64_t, std::uint64_t length) {
+    const UffdResult result = uffd_->Continue(guest, length);
+    if (result.error != EFAULT) return result;
+    // The guest has punched the page out of its file. Through the alias the file gets a new one.
+    if (madvise(place.alias + place.Offset(page), length, MADV_POPULATE_WRITE) != 0) return result;
+    return uffd_->Continue(guest, length);
+  });
+}
+
 std::uint32_t GuestPlacement::chunk_pages(PageIndex page) const { return PlaceOf(page).chunk_pages; }
 
 bool GuestPlacement::TryCollapse(PageRun chunk) {
@@ -127,7 +144,7 @@ bool GuestPlacement::TryCollapse(PageRun chunk) {
   if (!place.huge_chunks[place.Offset(chunk.first) / kHugePage]) return false;
   std::byte* const guest = place.Guest(chunk.first);
   if (madvise(guest, kHugePage, MADV_COLLAPSE) != 0) return false;
-  return uffd_->Wake(guest, kHugePage).status == UffdStatus::kDone;
+  return uffd_ == nullptr || uffd_->Wake(guest, kHugePage).status == UffdStatus::kDone;
 }
 
 bool GuestPlacement::Forget(PageRun run) {

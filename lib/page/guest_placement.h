@@ -65,9 +65,9 @@ class GuestPlacement final : public PagePlacement {
   /// outlives the placement or its Disarm.
   absl::Status Arm(Userfaultfd& uffd);
 
-  /// The memory is ordinary memory again; every waiter is woken. Pages that are not mapped would read as zeros or as
-  /// whatever landed in the file: only when everything has been mapped.
-  absl::Status Disarm();
+  /// The memory is ordinary memory again; every waiter is woken. `holes` are the pages that were never mapped: they
+  /// read as zeros from now on, whatever may have landed in their frames.
+  absl::Status Disarm(std::span<const PageRun> holes = {});
 
   /// After Disarm: gives the next 2 MiB that are not on a huge page yet to the kernel. False: there are none left.
   bool CollapseSome();
@@ -90,6 +90,7 @@ class GuestPlacement final : public PagePlacement {
   MapResult MapLanded(PageRun run) override;
   MapResult MapStaged(PageRun run, const std::byte* source) override;
   MapResult MapZeros(PageRun run) override;
+  MapResult MapAgain(PageIndex page) override;
   std::uint32_t chunk_pages(PageIndex page) const override;
   bool TryCollapse(PageRun chunk) override;
   bool Forget(PageRun run) override;
@@ -118,6 +119,7 @@ class GuestPlacement final : public PagePlacement {
   absl::Status RegisterFrames(Transport& transport);
   absl::Status RegisterRings(Transport& transport, const GuestPlacementOptions& options);
   absl::Status ArmPlace(Place& place);
+  absl::Status EmptyFrames(PageRun run) const;
   std::byte* NextSmallChunk();
 
   const Place& PlaceOf(PageIndex page) const { return places_[layout_.RegionOf(page)]; }

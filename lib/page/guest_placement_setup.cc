@@ -1,9 +1,11 @@
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cerrno>
 #include <utility>
 
 #include "lib/page/guest_mapping.h"
@@ -195,9 +197,26 @@ absl::Status GuestPlacement::ArmPlace(Place& place) {
   return absl::UnimplementedError("this kernel can report its faults, but not answer them; Linux 5.14 is needed");
 }
 
-absl::Status GuestPlacement::Disarm() {
+// What landed in a frame that was forgotten, and what the file held before, is still there.
+absl::Status GuestPlacement::EmptyFrames(PageRun run) const {
+  const Place& place = PlaceOf(run.first);
+  if (place.alias == nullptr) return absl::OkStatus();
+  const auto offset = static_cast<off_t>(place.region.file_offset + place.Offset(run.first));
+  const auto length = static_cast<off_t>(run.count << place.page_shift);
+  if (fallocate(place.region.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length) == 0) {
+    return absl::OkStatus();
+  }
+  return absl::ErrnoToStatus(
+      errno, fmt::format("region '{}': {} bytes at offset {:#x} of its file cannot be given back; they must be zeros",
+                         place.region.name, length, offset));
+}
+
+absl::Status GuestPlacement::Disarm(std::span<const PageRun> holes) {
   absl::Status result;
   if (uffd_ == nullptr) return result;
+  for (const PageRun& hole : holes) {
+    if (absl::Status status = EmptyFrames(hole); !status.ok()) return status;
+  }
   for (const Place& place : places_) {
     result.Update(uffd_->Unregister(place.region.base, place.region.length));
     if (collapse_huge_pages_ && place.alias == nullptr && place.region.page_size == kSmallPage) {

@@ -210,7 +210,7 @@ bool ThreadedDestinationSession::Round() {
     placement_->RevokeFrames();
     frames_revoked_ = true;
   }
-  if (finished_ && options_.collapse_huge_pages) progress |= placement_->CollapseSome();
+  if (finished_ && frames_revoked_ && options_.collapse_huge_pages) progress |= placement_->CollapseSome();
   return progress;
 }
 
@@ -221,9 +221,22 @@ void ThreadedDestinationSession::OnPhase(Phase phase) {
   }
 }
 
+std::vector<PageRun> ThreadedDestinationSession::Holes() const {
+  const PageTable& table = engine_->table();
+  std::vector<PageRun> holes;
+  for (PageIndex at = 0; at < table.size();) {
+    PageRun run = table.NextRun(PageState::kHole, at, table.size(), table.size());
+    if (run.count == 0) break;
+    run = core_.layout.ClipToRegion(run);
+    holes.push_back(run);
+    at = run.end();
+  }
+  return holes;
+}
+
 void ThreadedDestinationSession::Finish() {
   finished_ = true;
-  finish_status_ = placement_->Disarm();
+  finish_status_ = placement_->Disarm(Holes());
   core_.Publish(SessionState::kResident, absl::OkStatus());
   core_.events.Progress(EventKind::kMoving, core_.layout.total_pages(), core_.layout.total_pages());
   core_.events.Send(EventKind::kResident);

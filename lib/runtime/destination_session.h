@@ -51,6 +51,7 @@ class ThreadedDestinationSession final : public DestinationSession {
   void OnPhase(Phase phase);
   void GiveUp(const char* why);
   /// Every page is mapped: hands the memory back to its owner.
+  std::vector<PageRun> Holes() const;
   void Finish();
   /// The guest may be waiting for pages that will never come: they must stay missing, whatever happens to this object.
   void KeepMissingPagesParked();

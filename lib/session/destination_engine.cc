@@ -498,10 +498,8 @@ void DestinationEngine::DiscardPage(PageIndex page) {
   }
 }
 
-// Two threads touched the page, or the kernel took the mapping away again (reclaim): the bytes are where they belong.
 void DestinationEngine::AnswerMapped(PageIndex page) {
-  const bool direct = world_.placement.direct(page);
-  const MapResult result = direct ? world_.placement.MapLanded({page, 1}) : world_.placement.MapZeros({page, 1});
+  const MapResult result = world_.placement.MapAgain(page);
   CheckMap(result.status);
   if (result.status == MapStatus::kRetry) return Requeue(page);
   RecordWake(page);

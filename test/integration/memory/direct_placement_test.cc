@@ -172,6 +172,46 @@ TEST_CASE("a page that has vanished from the file is a failure, never zeros", "[
              ContainsSubstring("'ram'") && ContainsSubstring("0x5000"));
 }
 
+TEST_CASE("a mapped page that the guest punched out of its file reads as zeros, another one keeps its bytes",
+          "[memory][direct]") {
+  Direct direct;
+  MemoryRig& rig = direct.Arm();
+  for (PageIndex page = 0; page < 8; ++page) rig.Land(page);
+  REQUIRE(rig.placement().MapLanded({0, 8}).status == MapStatus::kOk);
+  REQUIRE(fallocate(direct.region.region().fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 5 * kSmallPage,
+                    kSmallPage) == 0);
+  REQUIRE(madvise(rig.Guest(6), kSmallPage, MADV_DONTNEED) == 0);
+  auto punched = rig.Read(5);
+  auto unmapped = rig.Read(6);
+  REQUIRE(rig.WaitForEvents(2).size() == 2);
+  CHECK(rig.placement().MapAgain(5).status == MapStatus::kOk);
+  CHECK(rig.placement().MapAgain(6).status == MapStatus::kOk);
+  REQUIRE(Done(punched));
+  REQUIRE(Done(unmapped));
+  CHECK(AllZero(punched.get()));
+  CHECK(HasPattern(unmapped.get(), 6));
+  CHECK(rig.placement().MapAgain(6).status == MapStatus::kOk);
+}
+
+TEST_CASE("holes that nobody touched are zeros after disarming, whatever landed in them", "[memory][direct]") {
+  Direct direct;
+  MemoryRig& rig = direct.Arm();
+  for (PageIndex page = 0; page < kPages; ++page) rig.Land(page);
+  REQUIRE(rig.placement().MapLanded({0, 30}).status == MapStatus::kOk);
+  REQUIRE(rig.placement().MapLanded({40, kPages - 40}).status == MapStatus::kOk);
+  const std::vector<PageRun> holes{{30, 10}};
+  REQUIRE(rig.placement().Disarm(holes).ok());
+  for (PageIndex page = 0; page < kPages; ++page) {
+    CAPTURE(page);
+    const bool hole = page >= 30 && page < 40;
+    CHECK((hole ? AllZero(rig.GuestPage(page)) : HasPattern(rig.GuestPage(page), page)));
+  }
+  // A fault that was read just before is dealt with afterwards.
+  CHECK(rig.placement().MapZeros({30, 10}).pages_done == 10);
+  CHECK(rig.placement().MapAgain(3).status == MapStatus::kOk);
+  CHECK(HasPattern(rig.GuestPage(3), 3));
+}
+
 TEST_CASE("memory that the guest discards comes back as an event", "[memory][direct]") {
   Direct direct;
   MemoryRig& rig = direct.Arm({}, UFFD_FEATURE_EVENT_REMOVE);
