@@ -4,18 +4,17 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <system_error>
 #include <thread>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
-#include "absl/time/time.h"
-
 namespace farfault {
 namespace {
 
-constexpr absl::Duration kTick = absl::Milliseconds(100);
+constexpr std::chrono::milliseconds kTick(100);
 constexpr std::size_t kMostThreads = 64;
 
 class Work {
@@ -33,30 +32,28 @@ class Work {
 
   void RunAsWorker() {
     Run();
-    absl::MutexLock lock(&mutex_);
-    --workers_;
+    const std::lock_guard lock(mutex_);
+    if (--workers_ == 0) finished_.notify_one();
   }
 
   void AddWorker() {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     ++workers_;
   }
 
-  bool WaitForWorkers(absl::Duration timeout) {
-    absl::MutexLock lock(&mutex_);
-    const auto done = [](Work* work) ABSL_NO_THREAD_SAFETY_ANALYSIS { return work->workers_ == 0; };
-    return mutex_.AwaitWithTimeout(absl::Condition(+done, this), timeout);
+  /// False when some still work after `timeout`.
+  bool WaitForWorkers(std::chrono::milliseconds timeout) {
+    std::unique_lock lock(mutex_);
+    return finished_.wait_for(lock, timeout, [this] { return workers_ == 0; });
   }
 
-  absl::Status status() {
-    absl::MutexLock lock(&mutex_);
-    return status_;
-  }
+  /// Once the workers have finished.
+  const absl::Status& status() const { return status_; }
 
  private:
   void Fail(absl::Status status) {
     stop_.store(true, std::memory_order_relaxed);
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     if (status_.ok()) status_ = std::move(status);
   }
 
@@ -64,9 +61,11 @@ class Work {
   const std::function<absl::Status(std::size_t)>& task_;
   std::atomic<std::size_t> next_{0};
   std::atomic<bool> stop_{false};
-  absl::Mutex mutex_;
-  std::size_t workers_ ABSL_GUARDED_BY(mutex_) = 0;
-  absl::Status status_ ABSL_GUARDED_BY(mutex_);
+  // Not absl::Mutex: ThreadSanitizer does not see the locks of an Abseil that was built without it.
+  std::mutex mutex_;  // Guards what follows.
+  std::condition_variable finished_;
+  std::size_t workers_ = 0;
+  absl::Status status_;
 };
 
 }  // namespace
