@@ -34,7 +34,7 @@ bool ChannelFailure::Record(absl::StatusCode code, std::string_view what) {
 
 void ChannelFailure::Break(absl::StatusCode code, std::string_view what, std::uint64_t request) {
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     if (Record(code, what)) failed_request_.store(request, std::memory_order_release);
     broken_.store(true, std::memory_order_seq_cst);
   }
@@ -44,7 +44,7 @@ void ChannelFailure::Break(absl::StatusCode code, std::string_view what, std::ui
 
 void ChannelFailure::Refuse(Notice notice) {
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     if (!Record(CodeOf(notice.refusal), fmt::format("refused the peer's {}", notice.text))) return;
     notice_ = std::move(notice);
     has_notice_.store(true, std::memory_order_release);
@@ -58,7 +58,7 @@ void ChannelFailure::RefusedByPeer(Refusal refusal, std::uint64_t request, std::
 }
 
 absl::Status ChannelFailure::status() const {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   return status_;
 }
 

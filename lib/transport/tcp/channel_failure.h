@@ -8,8 +8,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "lib/transport/tcp/tcp_frame.h"
+#include "lib/util/mutex.h"
 
 namespace farfault {
 
@@ -46,7 +46,7 @@ class ChannelFailure {
 
   const int socket_;
   const std::string who_;
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
   Notice notice_;  // Written once, before has_notice_.
   std::atomic<bool> has_notice_ = false;

@@ -8,7 +8,7 @@
 namespace farfault {
 
 absl::StatusOr<std::uint32_t> MemoryTable::Add(std::span<std::byte> memory, RemoteAccess access) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   if (registrations_ == kMaxRegistrations) {
     return absl::ResourceExhaustedError(
         fmt::format("{} ranges of memory are registered already, which is the most; register fewer and larger ranges",
@@ -34,7 +34,7 @@ void MemoryTable::Revoke(std::uint32_t key) {
   // Dekker with Find: either it sees that the key is gone, or its pin is seen here.
   entry.key.store(0, std::memory_order_seq_cst);
   while (entry.pins.load(std::memory_order_seq_cst) != 0) std::this_thread::yield();
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   --registrations_;
 }
 

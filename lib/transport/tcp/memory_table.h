@@ -12,9 +12,9 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "lib/transport/tcp/tcp_frame.h"
 #include "lib/transport/transport.h"
+#include "lib/util/mutex.h"
 
 namespace farfault {
 
@@ -90,7 +90,7 @@ class MemoryTable {
   }
 
   std::vector<Entry> entries_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::size_t registrations_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
