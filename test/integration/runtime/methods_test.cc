@@ -86,7 +86,7 @@ TEST_CASE("FetchRest makes a session without push resident") {
   GuestImage destination(OneRegion(shared));
   source.Fill(2);
   DestinationOptions options;
-  options.max_outstanding_faults = GENERATE(2u, 128u);
+  options.max_outstanding_faults = GENERATE(1u, 128u);
   const SessionPair pair = MakePair(source, Pushing(false), destination, std::move(options));
   pair.SwitchOver();
   REQUIRE(pair.destination->FetchRest().ok());
