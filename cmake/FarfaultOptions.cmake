@@ -4,7 +4,9 @@ endif()
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 find_program(FARFAULT_CCACHE ccache)
 if(FARFAULT_CCACHE AND PROJECT_IS_TOP_LEVEL AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${FARFAULT_CCACHE})
+  # Relative paths in the cache: another checkout of the same sources finds them again.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1
+    ${FARFAULT_CCACHE})
 endif()
 
 # Everything that is compiled here gets these; users of the library get only C++20 and the include path.
