@@ -19,8 +19,8 @@ absl::Status CheckFile(const Region& region) {
   const auto invalid = [&region](const std::string& what) {
     return absl::InvalidArgumentError(fmt::format("region '{}': {}", region.name, what));
   };
-  struct stat info {};
-  struct statfs system {};
+  struct stat info = {};
+  struct statfs system = {};
   if (fstat(region.fd, &info) != 0 || fstatfs(region.fd, &system) != 0) {
     return invalid(fmt::format("its file cannot be examined: {}", std::strerror(errno)));
   }

@@ -72,7 +72,7 @@ std::string Mismatch(const Region& region, const struct stat& file, const Mapped
 }
 
 absl::Status CheckMapping(const Region& region, std::span<const MappedRange> maps) {
-  struct stat file {};
+  struct stat file = {};
   if (region.fd >= 0 && fstat(region.fd, &file) != 0) {
     return absl::InvalidArgumentError(
         fmt::format("region '{}': file descriptor {} is not open", region.name, region.fd));

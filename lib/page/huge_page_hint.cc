@@ -16,7 +16,7 @@ namespace {
 
 // Where the file's file system is mounted; empty for a memfd, which is on a mount of the kernel's own.
 std::string MountPoint(int fd) {
-  struct stat info {};
+  struct stat info = {};
   if (fstat(fd, &info) != 0) return "";
   const std::string device = fmt::format("{}:{}", major(info.st_dev), minor(info.st_dev));
   std::ifstream mounts("/proc/self/mountinfo");

@@ -60,7 +60,7 @@ absl::Status Lacking(const Region& region, int error, std::uint64_t done) {
         fmt::format("{}; {} huge pages of 2 MiB are free; the region needs {} in all: sysctl -w vm.nr_hugepages=N",
                     what, FreeHugePages(), region.length / kHugePage));
   }
-  struct statfs system {};
+  struct statfs system = {};
   if (fstatfs(region.fd, &system) == 0 && HasSizeLimit(system)) {
     const std::uint64_t free = system.f_bavail * static_cast<std::uint64_t>(system.f_bsize);
     return absl::ResourceExhaustedError(
@@ -73,7 +73,7 @@ absl::Status Lacking(const Region& region, int error, std::uint64_t done) {
 
 // What the file holds already, whichever part of it that is.
 std::uint64_t AllocatedBytes(const Region& region) {
-  struct stat info {};
+  struct stat info = {};
   return fstat(region.fd, &info) == 0 ? static_cast<std::uint64_t>(info.st_blocks) * 512 : 0;
 }
 
@@ -87,7 +87,7 @@ absl::Status CheckEnough(const std::vector<PopulateRange>& ranges) {
     needed -= std::min(needed, AllocatedBytes(region));
     if (region.page_size == kHugePage) continue;  // Reserved when it was mapped.
     needed_in_all += needed;
-    struct statfs system {};
+    struct statfs system = {};
     if (fstatfs(region.fd, &system) != 0 || !HasSizeLimit(system)) continue;
     const std::uint64_t free = system.f_bavail * static_cast<std::uint64_t>(system.f_bsize);
     if (needed <= free) continue;

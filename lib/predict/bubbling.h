@@ -11,12 +11,13 @@
 namespace farfault {
 
 /// Pages near a fault are likely to be touched next (Hines and Gopalan, "Post-Copy Based Live Virtual Machine Migration
-/// Using Adaptive Pre-Paging and Dynamic Self-Ballooning", VEE 2009). Every fault becomes a pivot around which a bubble grows
-/// outwards; the bubbles of the most recent pivots grow in turns, the newest first. Bubbles that meet become
-/// one, and none leaves its region. With access history, what was hot is proposed first, and the hottest pages are the
-/// first pivots.
+/// Using Adaptive Pre-Paging and Dynamic Self-Ballooning", VEE 2009). Every fault becomes a pivot around which a bubble
+/// grows outwards; the bubbles of the most recent pivots grow in turns, the newest first. Bubbles that meet become one,
+/// and none leaves its region. With access history, what was hot is proposed first, and the hottest pages are the first
+/// pivots.
 ///
-/// The state is bounded, and nothing allocates after OnLayout. A fault costs O(pivots + regions), a proposed run O(pivots).
+/// The state is bounded, and nothing allocates after OnLayout. A fault costs O(pivots + regions), a proposed run
+/// O(pivots).
 class BubblingPredictor final : public Predictor {
  public:
   enum class Direction : std::uint8_t { kBoth, kForward };

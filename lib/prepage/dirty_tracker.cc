@@ -151,8 +151,8 @@ absl::Status DirtyTracker::CollectRegion(std::size_t index, std::vector<PageRun>
   absl::Status status = pagemap_.Scan(region.Addresses(), protects ? kWrittenAndProtect : kWritten, append);
   if (!status.ok()) return region.Annotate(status);
   const std::size_t without_entry = dirty->size();
-  // Pages whose entries are gone, and their marks with them. The scan for written pages passes over them on hugetlbfs, and
-  // on some kernels where a whole page table became empty and was freed.
+  // Pages whose entries are gone, and their marks with them. The scan for written pages passes over them on hugetlbfs,
+  // and on some kernels where a whole page table became empty and was freed.
   status = pagemap_.Scan(region.Addresses(), kNoEntry,
                          [&](Pagemap::AddressRange range) { dirty->push_back(region.Pages(range)); });
   if (!status.ok()) return region.Annotate(status);

@@ -45,9 +45,9 @@ class DirtyTracker {
   absl::Status Collect(std::vector<PageRun>* dirty);
 
   /// The last Collect, when the guest has stopped: only pages in `sent`, so that its cost follows what was sent and not
-  /// the size of the memory (64 MiB of it: 0.1 to 0.2 ms, in 256 MiB and in 4 GiB alike; 3 to 6 ms when AccessHistory has
-  /// just dropped the entries). Also returns pages in `sent` that were discarded and have not been touched since.
-  /// A shared page that is discarded and then only read is not noticed.
+  /// the size of the memory (64 MiB of it: 0.1 to 0.2 ms, in 256 MiB and in 4 GiB alike; 3 to 6 ms when AccessHistory
+  /// has just dropped the entries). Also returns pages in `sent` that were discarded and have not been touched since. A
+  /// shared page that is discarded and then only read is not noticed.
   absl::Status CollectLast(const PageBitmap& sent, std::vector<PageRun>* dirty);
 
   /// Takes the protection away; the memory is as it was before Start. Idempotent.

@@ -58,7 +58,7 @@ absl::Status FileHoles(const RegionPages& region, std::vector<PageRun>* holes) {
 
 // hugetlbfs calls everything data. But where as many pages are mapped here as the file has, the rest are holes.
 absl::Status HugeFileHoles(const RegionPages& region, const Pagemap& pagemap, std::vector<PageRun>* holes) {
-  struct stat file {};
+  struct stat file = {};
   if (fstat(region.region().fd, &file) != 0) return absl::ErrnoToStatus(errno, "fstat");
   const auto allocated = static_cast<std::uint64_t>(file.st_blocks) * 512 / region.region().page_size;
   std::uint64_t mapped = region.pages().count;

@@ -20,8 +20,8 @@ namespace farfault {
 /// Order: the caller's critical ranges, then by history, hottest first, then the rest in ascending order. That order
 /// is passed through again and again, each time for the pages that are not fresh at the destination. From the second
 /// look on, a page that was written in each of the last two rounds is passed over: it would be stale again at the
-/// switchover, and then its bytes are wasted, while a page that stays clean saves a fault. When nothing else is left such
-/// pages get one last pass, for those that have calmed down meanwhile.
+/// switchover, and then its bytes are wasted, while a page that stays clean saves a fault. When nothing else is left
+/// such pages get one last pass, for those that have calmed down meanwhile.
 ///
 /// The caller's loop, once per round:
 ///   Collect the dirty pages (which protects them again)    -- before any byte is read, so that a write during the
@@ -39,8 +39,8 @@ class PrePagePlan {
 
   /// At most this many bytes per round (but at least one page), so that the dirty set is looked at often enough.
   static constexpr std::uint64_t kRoundBytes = 64u << 20;
-  /// History is followed for this many runs, or one for every kPagesPerRankedRun pages, whichever is less, so that the plan
-  /// stays small; the rest is sent in ascending order.
+  /// History is followed for this many runs, or one for every kPagesPerRankedRun pages, whichever is less, so that the
+  /// plan stays small; the rest is sent in ascending order.
   static constexpr std::size_t kMaxRankedRuns = 1u << 16;
   static constexpr std::uint64_t kPagesPerRankedRun = 64;
   static constexpr std::size_t kMinRankedRuns = 1024;

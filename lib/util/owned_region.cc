@@ -116,7 +116,7 @@ absl::StatusOr<OwnedRegion> OwnedRegion::OpenFile(const std::string& path) {
   // Non-blocking: opening a FIFO must not wait for a writer.
   UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd.valid()) return OpenError(path, errno);
-  struct stat info {};
+  struct stat info = {};
   if (fstat(fd.get(), &info) != 0) return OpenError(path, errno);
   if (!S_ISREG(info.st_mode)) return absl::InvalidArgumentError(fmt::format("'{}' is not a regular file", path));
   if (info.st_size == 0)

@@ -7,7 +7,8 @@
 
 namespace farfault {
 
-/// The message of a status as a standard view, which Abseil's own is not in every build of it. Valid as long as `status`.
+/// The message of a status as a standard view, which Abseil's own is not in every build of it. Valid as long as
+/// `status`.
 inline std::string_view StatusText(const absl::Status& status) {
   return {status.message().data(), status.message().size()};
 }

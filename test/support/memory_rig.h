@@ -20,8 +20,8 @@
 
 namespace farfault {
 
-/// Guest memory with a placement and a real userfaultfd under it, and threads that touch it. The test is the pager and the
-/// network. Destruction disarms, which wakes every thread, so that a failed test ends.
+/// Guest memory with a placement and a real userfaultfd under it, and threads that touch it. The test is the pager and
+/// the network. Destruction disarms, which wakes every thread, so that a failed test ends.
 class MemoryRig {
  public:
   /// The regions outlive the rig.

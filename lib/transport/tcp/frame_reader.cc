@@ -50,8 +50,8 @@ void LoadAtomically(std::byte* bytes, const std::byte* source) {
 // The peer's text, fit for a terminal.
 std::string Printable(const std::byte* bytes, std::size_t count) {
   std::string text(reinterpret_cast<const char*>(bytes), count);
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  const auto unprintable = [](char c) { return c < ' ' || c > '~'; };
+  std::replace_if(text.begin(), text.end(), unprintable, '?');
   return text;
 }
 

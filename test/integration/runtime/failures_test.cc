@@ -23,8 +23,8 @@
 #include "test/support/memory_machine.h"
 #include "test/support/session_pair.h"
 
-// What can go wrong between two ends: each gets one clear error, nothing hangs, and before the switchover the source's guest
-// may simply go on.
+// What can go wrong between two ends: each gets one clear error, nothing hangs, and before the switchover the source's
+// guest may simply go on.
 namespace farfault {
 namespace {
 

@@ -148,8 +148,8 @@ TEST_CASE("the plan is small however scattered the history", "[prepage_plan]") {
   REQUIRE(static_cast<double>(plan.size_bytes()) / static_cast<double>(layout.total_pages()) < 1.3);
 }
 
-// Whatever the guest does: runs are sound, only pages that are not fresh are sent, none twice in a round, the budget holds,
-// and it ends.
+// Whatever the guest does: runs are sound, only pages that are not fresh are sent, none twice in a round, the budget
+// holds, and it ends.
 TEST_CASE("random guests", "[prepage_plan]") {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     CAPTURE(seed);
