@@ -52,22 +52,29 @@ build() {
   fi
 }
 
-# One line that moves (terminal) or a line every tenth (log); whatever else ninja prints is a warning or an error and goes through.
+# One line that moves (terminal) or a line every tenth (log); whatever else ninja prints is a warning or an error and goes
+# through. Not awk: Debian's holds its input back until some kilobytes are there.
 build_progress() {
-  awk -v tty="$PROGRESS" -v dir="$1" '
-    /^ninja: (Entering|no work)/ || /Re-checking globbed/ || /^-- / { next }
-    match($0, /^\[[0-9]+\/[0-9]+\]/) {
-      split(substr($0, 2, RLENGTH - 2), step, "/")
-      if (!started && step[2] > 3) { printf "==> building in %s: %d steps\n", dir, step[2] > "/dev/stderr"; started = 1 }
-      if (tty) printf "\r\033[K  %s", substr($0, 1, 100) > "/dev/stderr"
-      else if (step[2] > 50 && step[1] * 10 >= step[2] * mark && step[1] > 1) {
-        mark = int(step[1] * 10 / step[2]) + 1
-        printf "  %s\n", substr($0, 1, RLENGTH) > "/dev/stderr"
-      }
-      next
-    }
-    { if (tty && started) printf "\r\033[K" > "/dev/stderr"; print > "/dev/stderr" }
-    END { if (tty) printf "\r\033[K" > "/dev/stderr" }'
+  local dir=$1 line finished total mark=1 started=""
+  while IFS= read -r line; do
+    if [[ $line =~ ^\[([0-9]+)/([0-9]+)\] ]]; then
+      finished=${BASH_REMATCH[1]} total=${BASH_REMATCH[2]}
+      if [[ -z $started ]] && ((total > 3)); then
+        say "building in $dir: $total steps"
+        started=1
+      fi
+      if [[ -n $PROGRESS ]]; then
+        printf '\r\033[K  %s' "${line:0:100}" >&2
+      elif ((total > 50 && finished * 10 >= total * mark)); then
+        printf '  %d of %d\n' "$finished" "$total" >&2
+        mark=$((finished * 10 / total + 1))
+      fi
+    elif [[ ! $line =~ ^(ninja: (Entering|no work)|-- ) && $line != *"Re-checking globbed"* ]]; then
+      [[ -z $PROGRESS ]] || printf '\r\033[K' >&2
+      printf '%s\n' "$line" >&2
+    fi
+  done
+  [[ -z $PROGRESS ]] || printf '\r\033[K' >&2
 }
 
 build_command() {

@@ -117,13 +117,21 @@ apt_install() {
 
 # Turns apt's machine-readable status into one line that moves (terminal), or into one line per quarter (log).
 apt_progress() {
-  awk -F: -v tty="$PROGRESS" '
-    /^(dl|pm)status:/ {
-      percent = ($1 == "dlstatus") ? $3 / 2 : 50 + $3 / 2
-      if (tty) printf "\r\033[K  %3d %%  %s", percent, substr($4, 1, 60) > "/dev/stderr"
-      else while (percent >= next_mark + 25) { next_mark += 25; printf "  %3d %%\n", next_mark > "/dev/stderr" }
-    }
-    END { if (tty) printf "\r\033[K" > "/dev/stderr" }'
+  local kind package percent text mark=25
+  while IFS=: read -r kind package percent text; do
+    [[ $kind == dlstatus || $kind == pmstatus ]] || continue
+    percent=$((${percent%%.*} / 2))
+    [[ $kind == dlstatus ]] || percent=$((percent + 50))
+    if [[ -n $PROGRESS ]]; then
+      printf '\r\033[K  %3d %%  %s' "$percent" "${text:0:60}" >&2
+    else
+      while ((percent >= mark)); do
+        printf '  %3d %%\n' "$mark" >&2
+        mark=$((mark + 25))
+      done
+    fi
+  done
+  [[ -z $PROGRESS ]] || printf '\r\033[K' >&2
 }
 
 apt_failed() {
