@@ -94,15 +94,15 @@ all_available() {
 apt() {
   # shellcheck disable=SC2016
   "${root[@]}" env DEBIAN_FRONTEND=noninteractive LC_ALL=C sh -c 'exec apt-get "$@" 3>&1' apt-get -y -qq \
-    -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 -o APT::Status-Fd=3 "$@" </dev/null
+    -o DPkg::Lock::Timeout=600 -o Acquire::Retries=2 -o Acquire::http::Timeout=30 -o Dpkg::Use-Pty=0 -o APT::Status-Fd=3 "$@" </dev/null
 }
 
 apt_update() {
   local tries=0
   say "reading the package lists"
   # apt-get waits for dpkg's lock by itself, but not for the one of the lists.
-  until apt update >"$APT_LOG" 2>&1; do
-    if grep -q 'Could not get lock' "$APT_LOG" && ((tries++ < 60)); then
+  until apt update >>"$APT_LOG" 2>&1; do
+    if [[ $(tail -n 3 "$APT_LOG") == *"Could not get lock"* ]] && ((tries++ < 60)); then
       ((tries > 1)) || say "another apt is running: waiting for it"
       sleep 10
     else
@@ -112,7 +112,7 @@ apt_update() {
 }
 
 apt_install() {
-  apt install --no-install-recommends "$@" 2>&1 | tee "$APT_LOG" | apt_progress
+  apt install --no-install-recommends "$@" 2>&1 | tee -a "$APT_LOG" | apt_progress
 }
 
 # Turns apt's machine-readable status into one line that moves (terminal), or into one line per quarter (log).
@@ -137,9 +137,10 @@ apt_progress() {
 apt_failed() {
   local what=$1
   shift
-  grep -v '^\(dl\|pm\)status:' "$APT_LOG" | tail -n 15 >&2
-  grep -q 'Could not resolve\|Temporary failure\|Network is unreachable\|Could not connect\|Unable to connect' "$APT_LOG" &&
-    die "$what: no package mirror can be reached." "Is this machine online? Does it need a proxy (Acquire::http::Proxy in /etc/apt/apt.conf.d)?"
+  { grep -v '^\(dl\|pm\)status:' "$APT_LOG" || true; } | tail -n 15 >&2
+  ! grep -qi 'could not resolve\|temporary failure\|network is unreachable\|could not connect\|unable to connect' "$APT_LOG" ||
+    die "$what: a package mirror cannot be reached." \
+      "Is this machine online? Does it need a proxy (Acquire::http::Proxy in /etc/apt/apt.conf.d)?"
   if [[ " $* " == *" libcatch2-dev "* ]] && ! available libcatch2-dev; then
     die "$what: this system offers no Catch2 3." "Debian 12 has it in bookworm-backports, Debian 13 in main." \
       "./dev demo and ./dev run work without it."
