@@ -238,13 +238,13 @@ void ThreadedDestinationSession::Finish() {
   finished_ = true;
   finish_status_ = placement_->Disarm(Holes());
   core_.Publish(SessionState::kResident, absl::OkStatus());
-  core_.events.Progress(EventKind::kMoving, core_.layout.total_pages(), core_.layout.total_pages());
+  core_.ReportMoved(core_.layout.total_pages());
   core_.events.Send(EventKind::kResident);
 }
 
 void ThreadedDestinationSession::Tick() {
   if (engine_->phase() != Phase::kRunning || !core_.events.has_listener()) return;
-  core_.events.Progress(EventKind::kMoving, engine_->resident_pages(), core_.layout.total_pages());
+  core_.ReportMoved(engine_->resident_pages());
 }
 
 absl::Status ThreadedDestinationSession::status() const {

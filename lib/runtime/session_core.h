@@ -2,6 +2,7 @@
 #define FARFAULT_LIB_RUNTIME_SESSION_CORE_H_
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -40,6 +41,13 @@ struct SessionCore {
     if (state.exchange(next, std::memory_order_acq_rel) == next) return;
     if (next == SessionState::kFailed) events.Send(EventKind::kFailed, std::string(StatusText(failure)));
     if (next == SessionState::kSwitchedOver) events.Send(EventKind::kSwitchedOver);
+  }
+
+  /// Events speak of bytes. With pages of two sizes the average stands for both until all are there.
+  void ReportMoved(std::uint64_t pages) {
+    const std::uint64_t bytes = layout.total_bytes();
+    const bool all = pages == layout.total_pages();
+    events.Progress(EventKind::kMoving, all ? bytes : bytes / layout.total_pages() * pages, bytes);
   }
 
   /// Before any buffer ends that a channel may still write to.

@@ -163,7 +163,7 @@ bool ThreadedSourceSession::Round() {
 
 void ThreadedSourceSession::Tick() {
   if (engine_->phase() != Phase::kSwitchedOver || !core_.events.has_listener()) return;
-  core_.events.Progress(EventKind::kMoving, engine_->fresh().Count(), core_.layout.total_pages());
+  core_.ReportMoved(engine_->fresh().Count());
 }
 
 absl::Status ThreadedSourceSession::status() const {
