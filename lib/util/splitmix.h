@@ -21,8 +21,12 @@ class SplitMix64 {
   std::uint64_t Below(std::uint64_t bound) { return bound == 0 ? 0 : Next() % bound; }
   /// In [low, high].
   std::uint64_t Between(std::uint64_t low, std::uint64_t high) { return low + Below(high - low + 1); }
+  /// In [0, 1).
+  double Unit() { return static_cast<double>(Next() >> 11) * 0x1p-53; }
   /// True once in `n` times.
   bool OneIn(std::uint64_t n) { return Below(n) == 0; }
+  /// A generator that is made with it goes on from here.
+  std::uint64_t state() const { return state_; }
 
  private:
   std::uint64_t state_;

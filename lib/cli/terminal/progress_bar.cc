@@ -75,13 +75,15 @@ std::size_t ProgressBar::Columns() const {
 
 void ProgressBar::Update(std::string_view label, std::uint64_t done, std::uint64_t total, absl::Time now) {
   if (style_ == Style::kSilent) return;
+  absl::MutexLock lock(&mutex_);
   const bool new_step = label_ != label;
   if (new_step) {
     label_ = label;
     step_began_ = now;
   }
-  const absl::Duration interval = style_ == Style::kBar ? kRedraw : kPlainLine;
-  if (!new_step && now - last_drawn_ < interval) return;
+  // A bar shows every step, however short; lines are for those who read them afterwards.
+  const bool due = now - last_drawn_ >= (style_ == Style::kBar ? kRedraw : kPlainLine);
+  if (!due && !(new_step && style_ == Style::kBar)) return;
   last_drawn_ = now;
   const Progress progress{label_, done, total, now - step_began_};
   if (style_ == Style::kBar) {
@@ -97,12 +99,18 @@ void ProgressBar::Update(std::string_view label, std::uint64_t done, std::uint64
 
 void ProgressBar::Say(std::string_view line) {
   if (style_ == Style::kSilent) return;
-  Clear();
+  absl::MutexLock lock(&mutex_);
+  ClearLocked();
   fmt::print(out_, "{}\n", line);
   std::fflush(out_);
 }
 
 void ProgressBar::Clear() {
+  absl::MutexLock lock(&mutex_);
+  ClearLocked();
+}
+
+void ProgressBar::ClearLocked() {
   if (!on_screen_) return;
   fmt::print(out_, "\r\033[K");
   std::fflush(out_);

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 
@@ -24,7 +26,7 @@ struct Progress {
 std::string RenderProgress(const Progress& progress, std::size_t columns);
 
 /// Progress of long work on standard error: a bar that redraws itself on a terminal, now and then a plain line
-/// elsewhere, nothing at all when silent. One thread at a time.
+/// elsewhere, nothing at all when silent. Thread-safe.
 class ProgressBar {
  public:
   enum class Style : std::uint8_t { kBar, kLines, kSilent };
@@ -38,23 +40,26 @@ class ProgressBar {
   ~ProgressBar() { Clear(); }
 
   /// Shows the step; a new label begins a new step. `now` only goes forward.
-  void Update(std::string_view label, std::uint64_t done, std::uint64_t total, absl::Time now = absl::Now());
+  void Update(std::string_view label, std::uint64_t done, std::uint64_t total, absl::Time now = absl::Now())
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   /// A line that stays, above the bar. Printed in every style but kSilent.
-  void Say(std::string_view line);
+  void Say(std::string_view line) ABSL_LOCKS_EXCLUDED(mutex_);
 
   /// Takes the bar off the screen.
-  void Clear();
+  void Clear() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   std::size_t Columns() const;
+  void ClearLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Style style_;
   std::FILE* const out_;
-  std::string label_;
-  absl::Time step_began_;
-  absl::Time last_drawn_ = absl::InfinitePast();
-  bool on_screen_ = false;
+  absl::Mutex mutex_;
+  std::string label_ ABSL_GUARDED_BY(mutex_);
+  absl::Time step_began_ ABSL_GUARDED_BY(mutex_);
+  absl::Time last_drawn_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  bool on_screen_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace farfault

@@ -47,17 +47,4 @@ std::uint64_t Checksum(std::initializer_list<std::uint64_t> words) {
   return Checksum(std::as_bytes(std::span(words.begin(), words.size())));
 }
 
-std::uint64_t Random::Next() {
-  std::uint64_t z = (state_ += 0x9e3779b97f4a7c15);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return z ^ (z >> 31);
-}
-
-std::uint64_t Random::Below(std::uint64_t bound) {
-  return static_cast<std::uint64_t>((static_cast<Uint128>(Next()) * bound) >> 64);
-}
-
-double Random::Unit() { return static_cast<double>(Next() >> 11) * 0x1p-53; }
-
 }  // namespace farfault

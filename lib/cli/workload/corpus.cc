@@ -10,7 +10,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/status/status.h"
-#include "lib/cli/workload/checksum.h"
+#include "lib/util/splitmix.h"
 
 namespace farfault {
 namespace {
@@ -37,7 +37,7 @@ std::vector<std::string> FilesBelow(const std::vector<std::string>& roots) {
 }
 
 void Shuffle(std::vector<std::string>& paths, std::uint64_t seed) {
-  Random random(seed);
+  SplitMix64 random(seed);
   for (std::size_t left = paths.size(); left > 1; --left) std::swap(paths[left - 1], paths[random.Below(left)]);
 }
 

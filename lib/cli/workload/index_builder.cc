@@ -2,8 +2,8 @@
 
 #include <string_view>
 
-#include "lib/cli/workload/checksum.h"
 #include "lib/cli/workload/guest_index.h"
+#include "lib/util/splitmix.h"
 
 namespace farfault {
 namespace {
@@ -41,7 +41,7 @@ absl::Status BuildIndex(std::span<std::byte> shard, const Ledger& ledger, const 
                         const std::function<void(std::uint64_t)>& progress) {
   GuestIndex index(shard);
   index.Format(seed, shard.size() / kReserveOneIn);
-  const std::uint64_t first = Random(seed).Below(corpus.passages());
+  const std::uint64_t first = SplitMix64(seed).Below(corpus.passages());
   for (std::uint64_t i = 0; index.free_bytes() >= kMostPerPassage; ++i) {
     const std::uint64_t id = index.header().document_count;
     const GuestIndex::Outcome added = index.AddDocument(corpus.passage((first + i) % corpus.passages()));

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <span>
 
+#include "lib/cli/workload/checksum.h"
+#include "lib/util/splitmix.h"
+
 namespace farfault {
 namespace {
 
@@ -19,7 +22,7 @@ constexpr std::size_t kBlocksPerQuery = 4;
 
 bool ShardProgram::Resume() {
   if (!index_.formatted() || !index_.LoadRegisters(registers_)) return false;
-  random_ = Random(registers_.random_state);
+  random_ = SplitMix64(registers_.random_state);
   return true;
 }
 

@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <string_view>
 
-#include "lib/cli/workload/checksum.h"
 #include "lib/cli/workload/guest_index.h"
 #include "lib/cli/workload/ledger.h"
+#include "lib/util/splitmix.h"
 
 namespace farfault {
 
@@ -41,7 +41,7 @@ class ShardProgram {
   GuestIndex& index_;
   Ledger ledger_;
   Registers registers_;
-  Random random_{0};
+  SplitMix64 random_{0};
 };
 
 }  // namespace farfault

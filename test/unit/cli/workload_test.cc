@@ -9,6 +9,7 @@
 #include "lib/cli/workload/index_builder.h"
 #include "lib/cli/workload/index_check.h"
 #include "lib/cli/workload/shard_program.h"
+#include "lib/util/splitmix.h"
 
 namespace farfault {
 namespace {
@@ -174,7 +175,7 @@ TEST_CASE("The running program notices memory that was lost, and does not crash 
   int wrong = 0;
   for (int i = 0; i < 5'000; ++i) wrong += program.Step() ? 0 : 1;
   CHECK(wrong > 500);
-  Random random(1);
+  SplitMix64 random(1);
   for (std::uint64_t& word : std::span(memory).subspan(512)) word = random.Next();
   for (int i = 0; i < 5'000; ++i) CHECK_FALSE(program.Step());
 }
