@@ -6,15 +6,52 @@
 #include <string>
 
 #include "farfault/version.h"
+#include "lib/cli/commands.h"
+#include "lib/util/status_text.h"
 
 namespace farfault {
+namespace {
+
+constexpr const char* kFirstSteps = R"(First steps:
+  farfault demo                          move a running program's memory, by each method
+  farfault serve image.bin --listen tcp://127.0.0.1:7000
+  farfault fetch --from tcp://127.0.0.1:7000
+                                         read a file page by page from another process or host
+  farfault demo --help                   what can be changed
+
+Exit status: 0 good, 1 something failed or was wrong, 2 bad usage.)";
+
+}  // namespace
+
+int Complain(const absl::Status& status, int exit_status) {
+  fmt::print(stderr, "farfault: {}\n", std::string(StatusText(status)));
+  return exit_status;
+}
 
 int RunCommandLine(int argc, char** argv) {
-  CLI::App app{"Moves live memory between hosts", "farfault"};
+  CLI::App app{"farfault moves live memory between processes and hosts while the program in it keeps running.",
+               "farfault"};
   app.set_version_flag("--version", fmt::format("farfault {} (transports: {})", Version(), TransportNames()));
-  CLI11_PARSE(app, argc, argv);
+  app.footer(kFirstSteps);
+  app.require_subcommand(0, 1);
+  app.get_formatter()->column_width(34);
+  Action action;
+  AddDemoCommand(app, action);
+  AddServeCommand(app, action);
+  AddFetchCommand(app, action);
+  AddPredictorsCommand(app, action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help and --version.
+    const auto chosen = app.get_subcommands();
+    const std::string command = chosen.empty() ? "farfault" : "farfault " + chosen.front()->get_name();
+    fmt::print(stderr, "farfault: {}\nSee {} --help\n", error.what(), command);
+    return kExitUsage;
+  }
+  if (action) return action();
   fmt::print("{}", app.help());
-  return 0;
+  return kExitGood;
 }
 
 }  // namespace farfault

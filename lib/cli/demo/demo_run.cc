@@ -1,0 +1,241 @@
+#include "lib/cli/demo/demo_run.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <thread>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "farfault/guest_memory.h"
+#include "lib/cli/terminal/units.h"
+#include "lib/cli/workload/index_builder.h"
+#include "lib/util/memory_budget.h"
+#include "lib/util/status_text.h"
+
+namespace farfault {
+namespace {
+
+/// Two images, and for each ledgers, digests, journals and the tables of a session.
+constexpr double kBytesPerByte = 2.15;
+constexpr std::uint64_t kFixedBytes = 256 << 20;
+/// After the last wait of a role has run out, it still has to say so.
+constexpr absl::Duration kGrace = absl::Seconds(15);
+
+std::uint64_t DefaultThreads() { return std::clamp<std::uint64_t>(std::thread::hardware_concurrency() / 2, 1, 8); }
+
+}  // namespace
+
+DemoRun::DemoRun(const DemoOptions& options, ProgressBar& bar) : options_(options), bar_(bar) {
+  guest_.page_size = options.hugetlb ? kHugePage : kSmallPage;
+  guest_.bytes = (options.bytes + guest_.page_size - 1) / guest_.page_size * guest_.page_size;
+  guest_.anonymous = options.anonymous;
+  guest_.threads = options.threads == 0 ? DefaultThreads() : options.threads;
+  guest_.seed = options.seed;
+}
+
+absl::Status DemoRun::CheckMemory() const {
+  const std::uint64_t smallest = guest_.threads * std::max(kMinShardBytes, guest_.page_size);
+  if (guest_.bytes < smallest) {
+    return absl::InvalidArgumentError(fmt::format("--size {} is too small for {} thread(s): the smallest is {}",
+                                                  FormatBytes(guest_.bytes), guest_.threads, FormatBytes(smallest)));
+  }
+  // Huge pages come out of a pool of their own; whoever allocates them says what is lacking.
+  if (options_.hugetlb) return absl::OkStatus();
+  const std::uint64_t available = AvailableMemory().bytes;
+  const double most = (static_cast<double>(available) - static_cast<double>(kFixedBytes)) / kBytesPerByte;
+  if (static_cast<double>(guest_.bytes) <= most) return absl::OkStatus();
+  const auto fits = static_cast<std::uint64_t>(std::max(0.0, most)) >> 20;
+  return absl::ResourceExhaustedError(
+      fmt::format("--size {} does not fit: the demo keeps the memory twice, and {} are available here; the largest "
+                  "that fits is --size {}M",
+                  FormatBytes(guest_.bytes), FormatBytes(available), fits));
+}
+
+absl::Status DemoRun::Start() {
+  absl::StatusOr<Judge> judge = Judge::Create(guest_);
+  if (!judge.ok()) return judge.status();
+  judge_ = std::make_unique<Judge>(*std::move(judge));
+
+  std::vector<std::string> arguments = {"--judge", std::to_string(judge_->fd())};
+  std::vector<int> inherited = {judge_->fd()};
+  std::vector<std::unique_ptr<RoleLink>> theirs;
+  const auto add_link = [&](const std::string& option) -> absl::StatusOr<std::unique_ptr<RoleLink>> {
+    auto pair = RoleLink::CreatePair();
+    if (!pair.ok()) return pair.status();
+    arguments.insert(arguments.end(), {option, std::to_string(pair->second->fd())});
+    inherited.push_back(pair->second->fd());
+    theirs.push_back(std::move(pair->second));
+    return std::move(pair->first);
+  };
+  absl::StatusOr<std::unique_ptr<RoleLink>> source = add_link("--source");
+  if (!source.ok()) return source.status();
+  source_ = *std::move(source);
+  for (std::size_t i = 0; single_process() && i < options_.methods.size(); ++i) {
+    absl::StatusOr<std::unique_ptr<RoleLink>> destination = add_link("--destination");
+    if (!destination.ok()) return destination.status();
+    destinations_.push_back(*std::move(destination));
+  }
+  absl::StatusOr<std::unique_ptr<RoleProcess>> process = RoleProcess::Spawn(arguments, inherited);
+  if (!process.ok()) return process.status();
+  source_process_ = *std::move(process);
+
+  if (const absl::Status status = source_->Send("plan", {{"guest", guest_}}); !status.ok()) return status;
+  std::vector<Awaited> ready = {{source_.get(), "source", "ready", {}}};
+  if (const absl::Status status = Await(ready, "source"); !status.ok()) return status;
+  program_summary_ = fmt::format("{} files, {} of text", FormatCount(ready[0].reply["files"].get<std::uint64_t>()),
+                                 FormatBytes(ready[0].reply["text_bytes"].get<std::uint64_t>()));
+  return absl::OkStatus();
+}
+
+MovePlan DemoRun::PlanOf(const Method& method, std::size_t index) const {
+  MovePlan plan;
+  plan.title = method.title;
+  const std::size_t query = options_.transport.find('?');
+  plan.address = single_process() ? fmt::format("sim://demo-{}{}", index,
+                                                query == std::string::npos ? "" : options_.transport.substr(query))
+                                  : "tcp://127.0.0.1:0";
+  plan.push = method.push;
+  plan.prepage = method.prepage;
+  plan.predictor = options_.predictor;
+  plan.prepage_bytes = options_.budget == 0 ? guest_.bytes / 3 : options_.budget;
+  plan.timeout_ns = absl::ToInt64Nanoseconds(options_.timeout);
+  plan.lead_in_ns = 500'000'000;
+  plan.lead_out_ns = 500'000'000;
+  plan.demand_only_ns = absl::ToInt64Nanoseconds(options_.demand_only);
+  plan.corrupt = options_.corrupt;
+  return plan;
+}
+
+absl::Status DemoRun::StartDestination(std::size_t index, const MovePlan& plan) {
+  if (!single_process()) {
+    auto pair = RoleLink::CreatePair();
+    if (!pair.ok()) return pair.status();
+    destinations_.push_back(std::move(pair->first));
+    absl::StatusOr<std::unique_ptr<RoleProcess>> process = RoleProcess::Spawn(
+        {"--judge", std::to_string(judge_->fd()), "--destination", std::to_string(pair->second->fd())},
+        {judge_->fd(), pair->second->fd()});
+    if (!process.ok()) return process.status();
+    destination_process_ = *std::move(process);
+  }
+  return destinations_[index]->Send("plan", {{"guest", guest_}, {"plan", plan}});
+}
+
+absl::StatusOr<MethodResult> DemoRun::Move(std::size_t index) {
+  MethodResult result;
+  result.method = options_.methods[index];
+  const std::string& title = result.method.title;
+  MovePlan plan = PlanOf(result.method, index);
+  judge_->RestartTimelines();
+  if (const absl::Status status = StartDestination(index, plan); !status.ok()) return status;
+  RoleLink* const destination = destinations_[index].get();
+
+  std::vector<Awaited> listening = {{destination, "destination", "listening", {}}};
+  if (const absl::Status status = Await(listening, title); !status.ok()) return status;
+  plan.address = listening[0].reply["address"].get<std::string>();
+  if (const absl::Status status = source_->Send("move", {{"plan", plan}}); !status.ok()) return status;
+  std::vector<Awaited> moved = {{source_.get(), "source", "moved", {}}, {destination, "destination", "moved", {}}};
+  if (const absl::Status status = Await(moved, title); !status.ok()) return status;
+  result.source = moved[0].reply["report"].get<SourceReport>();
+  result.destination = moved[1].reply["report"].get<DestinationReport>();
+
+  if (const absl::Status status = source_->Send("digest"); !status.ok()) return status;
+  std::vector<Awaited> digested = {{source_.get(), "source", "digested", {}}};
+  if (const absl::Status status = Await(digested, title); !status.ok()) return status;
+  if (const absl::Status status = destination->Send("verify"); !status.ok()) return status;
+  std::vector<Awaited> verified = {{destination, "destination", "verified", {}}};
+  if (const absl::Status status = Await(verified, title); !status.ok()) return status;
+  result.verdict = verified[0].reply["verdict"].get<Verdict>();
+  result.verdict.wrong_answers += result.source.wrong_answers;
+
+  result.epoch = judge_->epoch();
+  result.source_slices = judge_->OperationsPerSlice(Judge::Side::kSource);
+  result.destination_slices = judge_->OperationsPerSlice(Judge::Side::kDestination);
+  if (destination_process_ != nullptr) {
+    const std::string fate = destination_process_->Reap(absl::Now() + kGrace);
+    destination_process_.reset();
+    if (!fate.empty()) return absl::InternalError("the destination process " + fate + " after it had finished");
+  }
+  return result;
+}
+
+absl::Status DemoRun::Await(std::vector<Awaited>& awaited, const std::string& title) {
+  const absl::Duration patience = options_.timeout + kGrace;
+  absl::Time deadline = absl::Now() + patience;
+  for (;;) {
+    std::vector<pollfd> fds;
+    std::vector<Awaited*> open;
+    bool buffered = false;
+    for (Awaited& one : awaited) {
+      if (one.done) continue;
+      fds.push_back({one.link->fd(), POLLIN, 0});
+      open.push_back(&one);
+      buffered |= one.link->has_line();
+    }
+    if (open.empty()) return absl::OkStatus();
+    const int ready = poll(fds.data(), fds.size(), buffered ? 0 : 1000);
+    if (ready < 0 && errno != EINTR) return absl::InternalError("poll on the demo's processes failed");
+    for (std::size_t i = 0; i < open.size(); ++i) {
+      if (!open[i]->link->has_line() && fds[i].revents == 0) continue;
+      deadline = absl::Now() + patience;
+      if (const absl::Status status = Take(*open[i], title); !status.ok()) {
+        return WithOtherComplaint(status, *open[i], awaited);
+      }
+    }
+    if (absl::Now() > deadline) {
+      return absl::DeadlineExceededError(
+          fmt::format("the {} has said nothing for {}: give it longer with --timeout, or report this with the output "
+                      "of the same command and --seed {}",
+                      open[0]->role, absl::FormatDuration(patience), options_.seed));
+    }
+  }
+}
+
+absl::Status DemoRun::Take(Awaited& from, const std::string& title) {
+  absl::StatusOr<nlohmann::json> line = from.link->Receive(absl::Now() + absl::Seconds(5));
+  if (absl::IsUnavailable(line.status())) return absl::UnavailableError(FateOf(from.role));
+  if (!line.ok()) return line.status();
+  const std::string kind = (*line)["kind"].get<std::string>();
+  if (kind == from.kind) {
+    from.reply = *std::move(line);
+    from.done = true;
+  } else if (kind == "progress") {
+    bar_.Update(title + ": " + (*line)["step"].get<std::string>(), (*line)["done"].get<std::uint64_t>(),
+                (*line)["total"].get<std::uint64_t>());
+  } else if (kind == "hint") {
+    const std::string text = (*line)["text"].get<std::string>();
+    if (hints_said_.insert(text).second) bar_.Say("hint: " + text);
+  } else if (kind == "error") {
+    return absl::InternalError(fmt::format("{}: {}", from.role, (*line)["text"].get<std::string>()));
+  }
+  return absl::OkStatus();
+}
+
+/// When one side fails the other does, too, a moment later; one of the two knows why.
+absl::Status DemoRun::WithOtherComplaint(absl::Status first, const Awaited& from, std::vector<Awaited>& awaited) {
+  for (Awaited& other : awaited) {
+    if (&other == &from || other.done) continue;
+    const absl::Time deadline = absl::Now() + absl::Seconds(1);
+    for (;;) {
+      const absl::StatusOr<nlohmann::json> line = other.link->Receive(deadline);
+      if (!line.ok()) break;
+      if ((*line)["kind"] != "error") continue;
+      return absl::Status(first.code(), fmt::format("{} ({}: {})", std::string(StatusText(first)), other.role,
+                                                    (*line)["text"].get<std::string>()));
+    }
+  }
+  return first;
+}
+
+std::string DemoRun::FateOf(std::string_view role) {
+  const bool own_process = role == "destination" && destination_process_ != nullptr;
+  RoleProcess& process = own_process ? *destination_process_ : *source_process_;
+  const std::string fate = process.Reap(absl::Now() + absl::Seconds(2));
+  return fmt::format("the {} process {}; if the machine ran out of memory (see dmesg), try a smaller --size", role,
+                     fate.empty() ? "ended early" : fate);
+}
+
+}  // namespace farfault

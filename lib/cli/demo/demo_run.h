@@ -1,0 +1,78 @@
+#ifndef FARFAULT_LIB_CLI_DEMO_DEMO_RUN_H_
+#define FARFAULT_LIB_CLI_DEMO_DEMO_RUN_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "lib/cli/demo/demo_options.h"
+#include "lib/cli/demo/judge.h"
+#include "lib/cli/demo/plan.h"
+#include "lib/cli/demo/role_link.h"
+#include "lib/cli/demo/role_process.h"
+#include "lib/cli/terminal/progress_bar.h"
+
+namespace farfault {
+
+struct MethodResult {
+  Method method;
+  SourceReport source;
+  DestinationReport destination;
+  Verdict verdict;
+  /// Answers of the program per `Timeline::kSlice`, from `epoch` on.
+  std::int64_t epoch = 0;
+  std::vector<std::uint64_t> source_slices;
+  std::vector<std::uint64_t> destination_slices;
+};
+
+/// The demo's coordinator: starts the roles, tells them what to do, and sees that they do it in time.
+class DemoRun {
+ public:
+  DemoRun(const DemoOptions& options, ProgressBar& bar);
+
+  /// kResourceExhausted when the memory does not suffice, naming the largest size that fits.
+  absl::Status CheckMemory() const;
+  absl::Status Start();
+  absl::StatusOr<MethodResult> Move(std::size_t index);
+
+  /// "12 files, 34.5 MiB of text"; after `Start`.
+  const std::string& program_summary() const { return program_summary_; }
+
+ private:
+  struct Awaited {
+    RoleLink* link = nullptr;
+    std::string_view role;
+    std::string_view kind;
+    nlohmann::json reply;
+    bool done = false;
+  };
+
+  bool single_process() const { return options_.transport.starts_with("sim"); }
+  MovePlan PlanOf(const Method& method, std::size_t index) const;
+  absl::Status StartDestination(std::size_t index, const MovePlan& plan);
+  absl::Status Await(std::vector<Awaited>& awaited, const std::string& title);
+  absl::Status Take(Awaited& from, const std::string& title);
+  absl::Status WithOtherComplaint(absl::Status first, const Awaited& from, std::vector<Awaited>& awaited);
+  std::string FateOf(std::string_view role);
+
+  const DemoOptions& options_;
+  ProgressBar& bar_;
+  GuestPlan guest_;
+  std::unique_ptr<Judge> judge_;
+  std::unique_ptr<RoleProcess> source_process_;
+  std::unique_ptr<RoleProcess> destination_process_;
+  std::unique_ptr<RoleLink> source_;
+  std::vector<std::unique_ptr<RoleLink>> destinations_;
+  std::set<std::string> hints_said_;
+  std::string program_summary_;
+};
+
+}  // namespace farfault
+
+#endif  // FARFAULT_LIB_CLI_DEMO_DEMO_RUN_H_

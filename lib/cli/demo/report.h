@@ -1,0 +1,29 @@
+#ifndef FARFAULT_LIB_CLI_DEMO_REPORT_H_
+#define FARFAULT_LIB_CLI_DEMO_REPORT_H_
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "lib/cli/demo/demo_run.h"
+
+namespace farfault {
+
+/// Answers per second in intervals of `kThroughputInterval`, the switchover at the beginning of interval
+/// `switchover`; both sides together.
+struct Throughput {
+  static constexpr std::int64_t kInterval = 50'000'000;
+  std::size_t switchover = 0;
+  std::vector<double> per_second;
+};
+Throughput ThroughputOf(const MethodResult& result);
+
+/// One row per method.
+std::string RenderResults(const std::vector<MethodResult>& results);
+
+nlohmann::json ToJson(const MethodResult& result);
+
+}  // namespace farfault
+
+#endif  // FARFAULT_LIB_CLI_DEMO_REPORT_H_

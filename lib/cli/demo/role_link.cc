@@ -1,0 +1,70 @@
+#include "lib/cli/demo/role_link.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+#include "absl/time/clock.h"
+
+namespace farfault {
+
+absl::StatusOr<std::pair<std::unique_ptr<RoleLink>, std::unique_ptr<RoleLink>>> RoleLink::CreatePair() {
+  std::array<int, 2> fds{};
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds.data()) != 0) {
+    return absl::InternalError(fmt::format("socketpair failed: {}", std::strerror(errno)));
+  }
+  return std::pair(std::make_unique<RoleLink>(fds[0]), std::make_unique<RoleLink>(fds[1]));
+}
+
+RoleLink::~RoleLink() {
+  if (fd_ >= 0) close(fd_);
+}
+
+absl::Status RoleLink::Send(std::string_view kind, nlohmann::json body) {
+  body["kind"] = kind;
+  const std::string line = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  absl::MutexLock lock(&mutex_);
+  for (std::size_t sent = 0; sent < line.size();) {
+    const ssize_t took = send(fd_, line.data() + sent, line.size() - sent, MSG_NOSIGNAL);
+    if (took < 0 && errno == EINTR) continue;
+    if (took < 0) return absl::UnavailableError(fmt::format("the other process is gone: {}", std::strerror(errno)));
+    sent += static_cast<std::size_t>(took);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<nlohmann::json> RoleLink::Receive(absl::Time deadline) {
+  for (;;) {
+    if (const std::size_t end = received_.find('\n'); end != std::string::npos) {
+      nlohmann::json object = nlohmann::json::parse(received_.substr(0, end), nullptr, /*allow_exceptions=*/false);
+      received_.erase(0, end + 1);
+      if (!object.is_object() || !object.contains("kind")) {
+        return absl::InternalError("a line between the demo's processes is garbled");
+      }
+      return object;
+    }
+    const std::int64_t left =
+        std::clamp<std::int64_t>(absl::ToInt64Milliseconds(deadline - absl::Now()) + 1, 0, 60'000);
+    pollfd waiting{fd_, POLLIN, 0};
+    const int ready = poll(&waiting, 1, static_cast<int>(left));
+    if (ready < 0 && errno != EINTR) return absl::InternalError(fmt::format("poll failed: {}", std::strerror(errno)));
+    if (ready <= 0) {
+      if (absl::Now() >= deadline) return absl::DeadlineExceededError("nothing was heard in time");
+      continue;
+    }
+    std::array<char, 4096> buffer;
+    const ssize_t got = read(fd_, buffer.data(), buffer.size());
+    if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (got <= 0) return absl::UnavailableError("the other process is gone");
+    received_.append(buffer.data(), static_cast<std::size_t>(got));
+  }
+}
+
+}  // namespace farfault

@@ -1,0 +1,172 @@
+#include <fmt/format.h>
+
+#include <fstream>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "lib/cli/commands.h"
+#include "lib/cli/demo/demo_run.h"
+#include "lib/cli/demo/report.h"
+#include "lib/cli/demo/roles.h"
+#include "lib/cli/demo/throughput_plot.h"
+#include "lib/cli/option_types.h"
+#include "lib/cli/terminal/units.h"
+#include "lib/util/status_text.h"
+
+namespace farfault {
+namespace {
+
+std::string MethodHelp() {
+  std::string help = "Which methods, commas between; default every:";
+  for (const Method& method : KnownMethods()) help += fmt::format("\n{:<8} {}", method.name, method.summary);
+  return help;
+}
+
+void AddOptions(CLI::App& command, DemoOptions& options) {
+  AddBytes(command, "--size", options.bytes, "Memory of the program (default 1GiB)");
+  command
+      .add_option_function<std::string>(
+          "--method",
+          [&options](const std::string& text) {
+            absl::StatusOr<std::vector<Method>> methods = ParseMethods(text);
+            if (!methods.ok()) throw CLI::ValidationError("--method", std::string(StatusText(methods.status())));
+            options.methods = *std::move(methods);
+          },
+          MethodHelp())
+      ->type_name("NAMES");
+  AddPredictor(command, "--predictor", options.predictor);
+  command
+      .add_option_function<std::string>(
+          "--transport",
+          [&options](const std::string& text) {
+            const std::string scheme = text.substr(0, text.find('?'));
+            if (scheme != "sim" && text != "tcp") {
+              throw CLI::ValidationError(
+                  "--transport", fmt::format("the demo cannot run over \"{}\": choose tcp (two processes) or sim (two "
+                                             "sides of one process; \"sim?latency=5us&bandwidth=10Gbps\" for a network "
+                                             "of your choice)",
+                                             text));
+            }
+            options.transport = text;
+          },
+          "tcp (default), sim, or \"sim?latency=5us&bandwidth=10Gbps\"")
+      ->type_name("NAME");
+  command.add_option("--seed", options.seed, "Decides texts, questions and their order (default 1)")->type_name("N");
+  command.add_option("--threads", options.threads, "Threads of the program (default: half the cores)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 64));
+  AddBytes(command, "--budget", options.budget, "What pre-paging may send (default a third of the memory)");
+  AddDuration(command, "--demand-only", options.demand_only,
+              "Without a push: fetch only what is touched for so long, then the rest (default 2s)");
+  command.add_flag("--anonymous", options.anonymous, "Anonymous memory: pages are copied in from a staging ring");
+  command.add_flag("--hugetlb", options.hugetlb, "2 MiB pages of hugetlbfs")->excludes("--anonymous");
+  AddDuration(command, "--timeout", options.timeout, "Give up when a step takes longer (default 5m)");
+  command.add_option("--plot", options.plot, "Draw the program's throughput into this SVG file")->type_name("FILE");
+  command.add_flag("--json", options.json, "Print JSON, and no progress");
+  command.add_option("--corrupt", options.corrupt, "Flip so many bytes at the destination: the checks must notice")
+      ->group("");
+}
+
+std::string Subtitle(const DemoOptions& options, const DemoRun& run) {
+  return fmt::format("{} of {} memory, index over {}, transport {}, predictor {}", FormatBytes(options.bytes),
+                     options.anonymous ? "anonymous" : "shared", run.program_summary(), options.transport,
+                     options.predictor);
+}
+
+absl::Status WritePlot(const DemoOptions& options, const DemoRun& run, const std::vector<MethodResult>& results) {
+  std::ofstream file(options.plot);
+  file << PlotThroughput(results, Subtitle(options, run));
+  file.close();
+  if (file) return absl::OkStatus();
+  return absl::UnavailableError(
+      fmt::format("--plot {}: the file cannot be written; check the folder and its rights", options.plot));
+}
+
+int RunDemo(const DemoOptions& options) {
+  ProgressBar bar(ProgressBar::StyleFor(stderr, options.json));
+  DemoRun run(options, bar);
+  if (const absl::Status status = run.CheckMemory(); !status.ok()) {
+    return Complain(status, absl::IsInvalidArgument(status) ? kExitUsage : kExitFailed);
+  }
+  const auto fail = [&](const absl::Status& status) {
+    bar.Clear();
+    return Complain(status);
+  };
+  if (const absl::Status status = run.Start(); !status.ok()) return fail(status);
+  bar.Say(fmt::format("A program answers questions about {}; its {} of memory move away under it.",
+                      run.program_summary(), FormatBytes(options.bytes)));
+  std::vector<MethodResult> results;
+  bool good = true;
+  for (std::size_t i = 0; i < options.methods.size(); ++i) {
+    absl::StatusOr<MethodResult> result = run.Move(i);
+    if (!result.ok())
+      return fail(absl::Status(result.status().code(),
+                               options.methods[i].title + ": " + std::string(StatusText(result.status()))));
+    good &= result->verdict.good();
+    results.push_back(*std::move(result));
+  }
+  bar.Clear();
+  if (options.json) {
+    nlohmann::json all = nlohmann::json::array();
+    for (const MethodResult& result : results) all.push_back(ToJson(result));
+    fmt::print("{}\n", all.dump(2));
+  } else {
+    fmt::print("{}", RenderResults(results));
+  }
+  if (!options.plot.empty()) {
+    if (const absl::Status status = WritePlot(options, run, results); !status.ok()) return Complain(status);
+    bar.Say("The picture is in " + options.plot);
+  }
+  if (good) return kExitGood;
+  return Complain(
+      absl::DataLossError("the destination's memory was not what it must be; see the last two columns, and "
+                          "please report it with the seed"));
+}
+
+struct RoleOptions {
+  int judge = -1;
+  int source = -1;
+  std::vector<int> destinations;
+};
+
+int PlayRoles(const RoleOptions& options) {
+  std::vector<std::thread> threads;
+  if (options.source >= 0) {
+    threads.emplace_back([&] {
+      RoleLink link(options.source);
+      PlaySource(link, options.judge);
+    });
+  }
+  for (const int fd : options.destinations) {
+    threads.emplace_back([&options, fd] {
+      RoleLink link(fd);
+      PlayDestination(link, options.judge);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return kExitGood;
+}
+
+void AddRoleCommand(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("demo-role", "One of the demo's processes");
+  command->group("");
+  auto options = std::make_shared<RoleOptions>();
+  command->add_option("--judge", options->judge)->required();
+  command->add_option("--source", options->source);
+  command->add_option("--destination", options->destinations);
+  command->callback([&action, options] { action = [options] { return PlayRoles(*options); }; });
+}
+
+}  // namespace
+
+void AddDemoCommand(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("demo", "Move a running program's memory and check every page and answer");
+  auto options = std::make_shared<DemoOptions>();
+  AddOptions(*command, *options);
+  command->callback([&action, options] { action = [options] { return RunDemo(*options); }; });
+  AddRoleCommand(app, action);
+}
+
+}  // namespace farfault

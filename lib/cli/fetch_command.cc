@@ -1,0 +1,304 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "farfault/session.h"
+#include "lib/cli/commands.h"
+#include "lib/cli/image_name.h"
+#include "lib/cli/option_types.h"
+#include "lib/cli/sha256.h"
+#include "lib/cli/terminal/progress_bar.h"
+#include "lib/cli/terminal/table.h"
+#include "lib/cli/terminal/units.h"
+#include "lib/cli/touch_pattern.h"
+#include "lib/cli/workload/timeline.h"
+#include "lib/util/status_text.h"
+
+namespace farfault {
+namespace {
+
+struct FetchOptions {
+  std::string from;
+  std::string key;
+  std::string pattern = "sequential";
+  std::uint64_t stride = 16;
+  std::uint64_t seed = 1;
+  std::uint64_t threads = 4;
+  bool rest = false;
+  absl::Duration wait = absl::Hours(24 * 365);
+  absl::Duration timeout = absl::Minutes(5);
+  std::string output;
+  bool json = false;
+};
+
+struct Fetched {
+  ImageName name;
+  std::string sha256;
+  SessionStats stats;
+  std::int64_t nanoseconds = 0;
+};
+
+class Fetch {
+ public:
+  Fetch(const FetchOptions& options, ProgressBar& bar) : options_(options), bar_(bar) {}
+
+  absl::StatusOr<Fetched> Run();
+
+ private:
+  SessionOptions CommonOptions();
+  absl::Status Allocate();
+  absl::StatusOr<std::unique_ptr<DestinationSession>> Attach();
+  absl::Status FaultIn(DestinationSession& session);
+  absl::Status WaitUntilResident(DestinationSession& session);
+  absl::Status WriteOutput() const;
+
+  std::span<const std::byte> image() const { return std::span(memory_.bytes()).first(name_.bytes); }
+
+  const FetchOptions& options_;
+  ProgressBar& bar_;
+  OwnedRegion memory_;
+  ImageName name_;
+  bool told_waiting_ = false;
+};
+
+SessionOptions Fetch::CommonOptions() {
+  SessionOptions common;
+  common.connect = options_.from;
+  common.pre_shared_key = options_.key;
+  common.peer_timeout = options_.wait;
+  common.on_event = [this](const Event& event) {
+    switch (event.kind) {
+      case EventKind::kWaitingForPeer:
+        if (!std::exchange(told_waiting_, true)) {
+          bar_.Say(fmt::format("waiting for a source at {} (Ctrl-C to stop)", options_.from));
+        }
+        break;
+      case EventKind::kPreparing:
+        bar_.Update("preparing memory", event.done, event.total);
+        break;
+      case EventKind::kMoving:
+        bar_.Update("fetching " + name_.file, event.done, event.total);
+        break;
+      case EventKind::kHint:
+        bar_.Say("hint: " + event.text);
+        break;
+      default:
+        break;
+    }
+  };
+  return common;
+}
+
+absl::Status Fetch::Allocate() {
+  const absl::StatusOr<std::vector<RemoteRegion>> regions = DescribeSource(CommonOptions());
+  if (!regions.ok()) return regions.status();
+  if (regions->size() != 1) {
+    return absl::FailedPreconditionError(
+        fmt::format("the source at {} offers {} regions of memory, not one image: fetch reads what farfault serve "
+                    "exports",
+                    options_.from, regions->size()));
+  }
+  const RemoteRegion& remote = regions->front();
+  name_ = ParseImageName(remote.name, remote.length, remote.page_size);
+  absl::StatusOr<OwnedRegion> memory =
+      OwnedRegion::CreateShared(remote.name, remote.length, OwnedRegion::Placement{.page_size = remote.page_size});
+  if (!memory.ok()) return memory.status();
+  memory_ = *std::move(memory);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<DestinationSession>> Fetch::Attach() {
+  absl::StatusOr<GuestMemory> guest = GuestMemory::Create({memory_.region()});
+  if (!guest.ok()) return guest.status();
+  DestinationOptions options;
+  static_cast<SessionOptions&>(options) = CommonOptions();
+  told_waiting_ = false;
+  absl::StatusOr<std::unique_ptr<DestinationSession>> session =
+      DestinationSession::Create(*std::move(guest), std::move(options));
+  if (!session.ok()) return session.status();
+  if (const absl::Status status = (*session)->Prepare(); !status.ok()) return status;
+  if (const absl::Status status = (*session)->Activate(options_.timeout); !status.ok()) return status;
+  return session;
+}
+
+/// Until everything is here. Slow is fine, standing still is not.
+absl::Status Fetch::WaitUntilResident(DestinationSession& session) {
+  std::uint64_t resident = 0;
+  absl::Time moved = absl::Now();
+  for (;;) {
+    const absl::Status status = session.WaitUntilResident(absl::Milliseconds(500));
+    if (status.ok() || !absl::IsDeadlineExceeded(status)) return status;
+    const std::uint64_t now_resident = session.Stats().resident_pages;
+    if (std::exchange(resident, now_resident) != now_resident) moved = absl::Now();
+    if (absl::Now() - moved > options_.timeout) {
+      return absl::DeadlineExceededError(fmt::format(
+          "no page has come from {} for {}: check the network and the source, or wait longer with --timeout",
+          options_.from, absl::FormatDuration(options_.timeout)));
+    }
+  }
+}
+
+absl::Status Fetch::FaultIn(DestinationSession& session) {
+  const std::uint64_t page_size = memory_.region().page_size;
+  const std::vector<std::uint64_t> order = TouchOrder(
+      *ParseTouchPattern(options_.pattern), memory_.bytes().size() / page_size, options_.stride, options_.seed);
+  std::atomic<std::size_t> next{0};
+  const auto touch = [&] {
+    const volatile std::byte* const base = memory_.bytes().data();
+    for (std::size_t i = next.fetch_add(1); i < order.size(); i = next.fetch_add(1)) {
+      static_cast<void>(base[order[i] * page_size]);
+    }
+  };
+  std::vector<std::thread> threads;
+  for (std::uint64_t i = 0; i < options_.threads; ++i) threads.emplace_back(touch);
+  absl::Status status = options_.rest ? session.FetchRest() : absl::OkStatus();
+  if (status.ok()) status = WaitUntilResident(session);
+  if (!status.ok()) {
+    // The threads may be parked on pages that will never come: nobody can join them.
+    bar_.Clear();
+    Complain(status);
+    std::fflush(nullptr);
+    _exit(kExitFailed);
+  }
+  for (std::thread& thread : threads) thread.join();
+  return status;
+}
+
+absl::Status Fetch::WriteOutput() const {
+  const int fd = open(options_.output.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  bool good = fd >= 0;
+  std::span<const std::byte> left = image();
+  while (good && !left.empty()) {
+    const ssize_t wrote = write(fd, left.data(), left.size());
+    if (wrote < 0 && errno == EINTR) continue;
+    good = wrote > 0;
+    if (good) left = left.subspan(static_cast<std::size_t>(wrote));
+  }
+  const int error = errno;
+  if (fd >= 0 && close(fd) != 0) good = false;
+  if (good) return absl::OkStatus();
+  return absl::UnavailableError(fmt::format("--output {}: {}", options_.output, std::strerror(error)));
+}
+
+absl::StatusOr<Fetched> Fetch::Run() {
+  if (const absl::Status status = Allocate(); !status.ok()) return status;
+  absl::StatusOr<std::unique_ptr<DestinationSession>> session = Attach();
+  if (!session.ok()) return session.status();
+  Fetched fetched;
+  const std::int64_t began = MonotonicNanos();
+  if (const absl::Status status = FaultIn(**session); !status.ok()) return status;
+  fetched.nanoseconds = MonotonicNanos() - began;
+  fetched.stats = (*session)->Stats();
+  session->reset();
+  fetched.name = name_;
+  absl::StatusOr<std::string> sha256 =
+      Sha256(image(), [&](std::size_t done) { bar_.Update("computing the SHA-256", done, image().size()); });
+  if (!sha256.ok()) return sha256.status();
+  fetched.sha256 = *std::move(sha256);
+  if (!options_.output.empty()) {
+    if (const absl::Status status = WriteOutput(); !status.ok()) return status;
+  }
+  return fetched;
+}
+
+LatencyHistogram StallsOf(const SessionStats& stats) {
+  LatencyHistogram stalls = stats.stall_network;
+  stalls.Merge(stats.stall_local);
+  return stalls;
+}
+
+nlohmann::json ToJson(const Fetched& fetched, const FetchOptions& options) {
+  const SessionStats& stats = fetched.stats;
+  const LatencyHistogram stalls = StallsOf(stats);
+  const auto micros = [](std::int64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1e3; };
+  return {
+      {"file", fetched.name.file},
+      {"bytes", fetched.name.bytes},
+      {"sha256", fetched.sha256},
+      {"pattern", options.pattern},
+      {"duration_ms", static_cast<double>(fetched.nanoseconds) / 1e6},
+      {"faults_network", stats.faults_network},
+      {"faults_local", stats.faults_local},
+      {"stall_us",
+       {{"p50", micros(stalls.Quantile(0.5))},
+        {"p99", micros(stalls.Quantile(0.99))},
+        {"max", micros(stalls.max())},
+        {"sum", micros(stalls.sum())}}},
+      {"bytes_received", stats.bytes_received},
+      {"duplicates", stats.duplicates},
+      {"pages", stats.total_pages},
+      {"pages_hole", stats.hole_pages},
+      {"pages_by", {{"demand", stats.pages_demanded}, {"fetch", stats.pages_fetched}, {"push", stats.pages_pushed}}}};
+}
+
+std::string RenderFetched(const Fetched& fetched, const FetchOptions& options) {
+  const SessionStats& stats = fetched.stats;
+  const LatencyHistogram stalls = StallsOf(stats);
+  Table table({"pattern", "time", "network\nfaults", "local\nfaults", "stall\np50", "stall\np99", "stall\nmax",
+               "bytes\nmoved", "duplicate\npages"});
+  table.AddRow({options.pattern, FormatNanos(fetched.nanoseconds), FormatCount(stats.faults_network),
+                FormatCount(stats.faults_local), FormatNanos(stalls.Quantile(0.5)), FormatNanos(stalls.Quantile(0.99)),
+                FormatNanos(stalls.max()), FormatBytes(stats.bytes_received), FormatCount(stats.duplicates)});
+  return table.Render();
+}
+
+int RunFetch(const FetchOptions& options) {
+  ProgressBar bar(ProgressBar::StyleFor(stderr, options.json));
+  const absl::StatusOr<Fetched> fetched = Fetch(options, bar).Run();
+  bar.Clear();
+  if (!fetched.ok()) return Complain(fetched.status());
+  if (options.json) {
+    fmt::print("{}\n", ToJson(*fetched, options).dump(2));
+    return kExitGood;
+  }
+  // As sha256sum prints it, so that the line can be compared and piped; the rest is for the eye.
+  fmt::print("{}  {}\n", fetched->sha256, fetched->name.file);
+  std::fflush(stdout);
+  fmt::print(stderr, "{}", RenderFetched(*fetched, options));
+  return kExitGood;
+}
+
+}  // namespace
+
+void AddFetchCommand(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("fetch", "Attach to what `farfault serve` exports, fault it in, hash it");
+  auto options = std::make_shared<FetchOptions>();
+  AddAddress(*command, "--from", options->from, "Where the source listens, like tcp://192.0.2.7:7000")->required();
+  command
+      ->add_option_function<std::string>(
+          "--pattern",
+          [&options = *options](const std::string& text) {
+            const absl::StatusOr<TouchPattern> pattern = ParseTouchPattern(text);
+            if (!pattern.ok()) throw CLI::ValidationError("--pattern", std::string(StatusText(pattern.status())));
+            options.pattern = text;
+          },
+          "Order in which pages are touched: random, sequential (default), strided")
+      ->type_name("NAME");
+  command->add_option("--stride", options->stride, "Of --pattern strided, in pages (default 16)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1 << 20));
+  command->add_option("--seed", options->seed, "Of --pattern random (default 1)")->type_name("N");
+  command->add_option("--threads", options->threads, "Threads that touch pages (default 4)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 256));
+  command->add_flag("--rest", options->rest, "Read ahead of the touches as well");
+  AddKeyFile(*command, options->key);
+  AddDuration(*command, "--wait", options->wait, "How long to wait for the source to appear (default for ever)");
+  AddDuration(*command, "--timeout", options->timeout, "Give up when nothing moves for so long (default 5m)");
+  command->add_option("--output", options->output, "Write the bytes to this file, too")->type_name("FILE");
+  command->add_flag("--json", options->json, "Print JSON, and no progress");
+  command->callback([&action, options] { action = [options] { return RunFetch(*options); }; });
+}
+
+}  // namespace farfault

@@ -1,0 +1,129 @@
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "farfault/session.h"
+#include "lib/cli/commands.h"
+#include "lib/cli/image_name.h"
+#include "lib/cli/option_types.h"
+#include "lib/cli/terminal/progress_bar.h"
+#include "lib/cli/terminal/units.h"
+#include "lib/cli/workload/timeline.h"
+#include "lib/util/status_text.h"
+
+namespace farfault {
+namespace {
+
+struct ServeOptions {
+  std::string path;
+  std::string listen;
+  std::string key;
+  std::string predictor = "bubbling";
+  bool push = false;
+  bool once = false;
+};
+
+/// Long enough to be for ever, short enough for every clock.
+constexpr absl::Duration kForEver = absl::Hours(24 * 365);
+
+struct Image {
+  OwnedRegion memory;
+  Region region;
+  std::uint64_t bytes = 0;
+};
+
+absl::StatusOr<Image> OpenImage(const std::string& path) {
+  absl::StatusOr<OwnedRegion> memory = OwnedRegion::OpenFile(path);
+  if (!memory.ok()) return memory.status();
+  struct stat about {};
+  if (fstat(memory->region().fd, &about) != 0) {
+    return absl::InternalError(fmt::format("cannot find out how long {} is: {}", path, std::strerror(errno)));
+  }
+  Image image;
+  image.memory = *std::move(memory);
+  image.bytes = static_cast<std::uint64_t>(about.st_size);
+  image.region = image.memory.region();
+  image.region.name = MakeImageName(path, image.bytes);
+  return image;
+}
+
+/// One destination, from its arrival until it has everything or is gone.
+absl::Status ServeOne(const Image& image, ServeOptions& serve, ProgressBar& bar) {
+  absl::StatusOr<GuestMemory> memory = GuestMemory::Create({image.region});
+  if (!memory.ok()) return memory.status();
+  SourceOptions options;
+  options.listen = serve.listen;
+  options.pre_shared_key = serve.key;
+  options.peer_timeout = kForEver;
+  options.track_dirty = false;
+  options.track_history = false;
+  options.push.enabled = serve.push;
+  absl::StatusOr<std::unique_ptr<Predictor>> predictor = MakePredictor(serve.predictor);
+  if (!predictor.ok()) return predictor.status();
+  options.predictor = *std::move(predictor);
+  options.on_event = [&](const Event& event) {
+    if (event.kind == EventKind::kListening) {
+      // A port that the kernel chose stays the same for the destinations to come.
+      serve.listen = event.text;
+      bar.Say(fmt::format("waiting for a destination at {} (Ctrl-C to stop)", event.text));
+    } else if (event.kind == EventKind::kMoving) {
+      bar.Update("serving", event.done, event.total);
+    } else if (event.kind == EventKind::kHint) {
+      bar.Say("hint: " + event.text);
+    }
+  };
+  absl::StatusOr<std::unique_ptr<SourceSession>> session =
+      SourceSession::Create(*std::move(memory), std::move(options));
+  if (!session.ok()) return session.status();
+  const std::int64_t began = MonotonicNanos();
+  bar.Say("a destination has come");
+  if (const absl::Status status = (*session)->SwitchOver(); !status.ok()) return status;
+  if (const absl::Status status = (*session)->WaitUntilDrained(kForEver); !status.ok()) return status;
+  bar.Say(fmt::format("served {} in {}, {} of it pushed", FormatBytes(image.bytes),
+                      FormatNanos(MonotonicNanos() - began), FormatBytes((*session)->Stats().bytes_sent)));
+  return absl::OkStatus();
+}
+
+/// Whether another destination may have better luck: not when the address or the image is at fault.
+bool WorthAnotherTry(const absl::Status& status) {
+  return !absl::IsInvalidArgument(status) && !absl::IsAlreadyExists(status) && !absl::IsResourceExhausted(status) &&
+         !absl::IsNotFound(status) && !absl::IsInternal(status);
+}
+
+int Serve(ServeOptions options) {
+  const absl::StatusOr<Image> image = OpenImage(options.path);
+  if (!image.ok()) return Complain(image.status());
+  ProgressBar bar(ProgressBar::StyleFor(stderr, false));
+  bar.Say(fmt::format("{}: {} ({} bytes)", options.path, FormatBytes(image->bytes), image->bytes));
+  for (;;) {
+    const absl::Status status = ServeOne(*image, options, bar);
+    bar.Clear();
+    if (options.once) return status.ok() ? kExitGood : Complain(status);
+    if (status.ok()) continue;
+    if (!WorthAnotherTry(status)) return Complain(status);
+    bar.Say(fmt::format("that destination is gone: {}", std::string(StatusText(status))));
+    absl::SleepFor(absl::Milliseconds(200));
+  }
+}
+
+}  // namespace
+
+void AddServeCommand(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand("serve", "Export a file's bytes as memory for `farfault fetch`");
+  auto options = std::make_shared<ServeOptions>();
+  command->add_option("FILE", options->path, "The file, an image of memory")->required();
+  AddAddress(*command, "--listen", options->listen, "Where destinations come to, like tcp://0.0.0.0:7000")->required();
+  command->add_flag("--push", options->push, "Send pages unasked as well");
+  AddPredictor(*command, "--predictor", options->predictor);
+  AddKeyFile(*command, options->key);
+  command->add_flag("--once", options->once, "End after one destination instead of waiting for the next");
+  command->callback([&action, options] { action = [options] { return Serve(*options); }; });
+}
+
+}  // namespace farfault
