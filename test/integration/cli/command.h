@@ -1,0 +1,24 @@
+#ifndef FARFAULT_TEST_INTEGRATION_CLI_COMMAND_H_
+#define FARFAULT_TEST_INTEGRATION_CLI_COMMAND_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "test/support/command_process.h"
+
+namespace farfault {
+
+/// `farfault ARGUMENTS…`, the one that was built with the tests.
+inline std::vector<std::string> Farfault(const std::vector<std::string>& arguments) {
+  std::vector<std::string> command = {FARFAULT_COMMAND};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return command;
+}
+
+/// More than any of these tests needs, also under a sanitizer on a busy machine; less than a test may take.
+inline constexpr absl::Duration kPatience = absl::Seconds(200);
+
+}  // namespace farfault
+
+#endif  // FARFAULT_TEST_INTEGRATION_CLI_COMMAND_H_

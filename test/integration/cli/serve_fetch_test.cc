@@ -1,0 +1,142 @@
+#include <signal.h>
+#include <unistd.h>
+
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+#include <cstddef>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lib/cli/sha256.h"
+#include "lib/util/splitmix.h"
+#include "test/integration/cli/command.h"
+
+namespace farfault {
+namespace {
+
+/// A file that goes away with this object.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(std::size_t bytes, const std::string& name = "image")
+      : path_(std::filesystem::temp_directory_path() / ("farfault-" + std::to_string(getpid()) + "-" + name)) {
+    SplitMix64 random(bytes + 1);
+    contents_.resize(bytes);
+    for (char& c : contents_) c = static_cast<char>(random.Next());
+    std::ofstream(path_, std::ios::binary) << contents_;
+  }
+  ~TemporaryFile() { std::filesystem::remove(path_); }
+  std::string path() const { return path_; }
+  const std::string& contents() const { return contents_; }
+  std::string sha256() const { return Sha256(std::as_bytes(std::span(contents_)), nullptr).value(); }
+
+ private:
+  std::filesystem::path path_;
+  std::string contents_;
+};
+
+/// The address that `serve` says it waits at.
+std::string AddressOf(CommandProcess& serve) {
+  REQUIRE(serve.WaitForErr("waiting for a destination at ", kPatience));
+  const std::string err = serve.Err();
+  const std::size_t begin = err.find("tcp://");
+  return err.substr(begin, err.find(' ', begin) - begin);
+}
+
+TEST_CASE("fetch sees the same bytes by every pattern, pushed or not") {
+  // Not a whole number of pages, one byte, exactly one page, several huge pages.
+  const std::size_t bytes = GENERATE(1u, 4096u, (5u << 20) + 123u);
+  const TemporaryFile file(bytes);
+  for (const bool push : {false, true}) {
+    std::vector<std::string> serve_arguments = {"serve", file.path(), "--listen", "tcp://127.0.0.1:0"};
+    if (push) serve_arguments.push_back("--push");
+    CommandProcess serve(Farfault(serve_arguments));
+    const std::string address = AddressOf(serve);
+    // One server, one destination after the other.
+    for (const std::string pattern : {"random", "sequential", "strided"}) {
+      INFO(bytes << " bytes, " << pattern << (push ? ", pushed" : ""));
+      CommandProcess fetch(Farfault({"fetch", "--from", address, "--pattern", pattern, "--wait", "60s"}));
+      const int status = fetch.Wait(kPatience);
+      INFO(fetch.Err() << "\nserve: " << serve.Err());
+      REQUIRE(status == 0);
+      CHECK(fetch.Out() == file.sha256() + "  " + std::filesystem::path(file.path()).filename().string() + "\n");
+    }
+  }
+}
+
+TEST_CASE("fetch may start first, and waits with a message") {
+  const TemporaryFile file(300'000);
+  std::string address;
+  {
+    // A port that was free a moment ago.
+    CommandProcess serve(Farfault({"serve", file.path(), "--listen", "tcp://127.0.0.1:0"}));
+    address = AddressOf(serve);
+  }
+  CommandProcess fetch(Farfault({"fetch", "--from", address}));
+  REQUIRE(fetch.WaitForErr("waiting for a source at " + address, kPatience));
+  CommandProcess serve(Farfault({"serve", file.path(), "--listen", address, "--once"}));
+  const int status = fetch.Wait(kPatience);
+  INFO(fetch.Err() << "\nserve: " << serve.Err());
+  REQUIRE(status == 0);
+  CHECK(fetch.Out().starts_with(file.sha256()));
+  CHECK(serve.Wait(kPatience) == 0);
+}
+
+TEST_CASE("fetch --json, --rest and --output") {
+  const TemporaryFile file(2'000'001);
+  const std::string copy = file.path() + "-copy";
+  CommandProcess serve(Farfault({"serve", file.path(), "--listen", "tcp://127.0.0.1:0", "--once"}));
+  CommandProcess fetch(Farfault({"fetch", "--from", AddressOf(serve), "--json", "--rest", "--output", copy}));
+  REQUIRE(fetch.Wait(kPatience) == 0);
+  CHECK(fetch.Err().empty());
+  const nlohmann::json json = nlohmann::json::parse(fetch.Out());
+  CHECK(json["sha256"] == file.sha256());
+  CHECK(json["bytes"] == file.contents().size());
+  CHECK(json["pages"] == 489);
+  std::ifstream written(copy, std::ios::binary);
+  CHECK(std::string(std::istreambuf_iterator<char>(written), {}) == file.contents());
+  std::filesystem::remove(copy);
+  CHECK(serve.Wait(kPatience) == 0);
+}
+
+TEST_CASE("serve goes on after a destination that gave up, and both ends need the same key") {
+  const TemporaryFile file(100'000);
+  const TemporaryFile key(32, "key");
+  const TemporaryFile other_key(33, "other-key");
+  CommandProcess serve(Farfault({"serve", file.path(), "--listen", "tcp://127.0.0.1:0", "--key-file", key.path()}));
+  const std::string address = AddressOf(serve);
+  for (const bool with_other_key : {false, true}) {
+    std::vector<std::string> arguments = {"fetch", "--from", address, "--wait", "5s"};
+    if (with_other_key) arguments.insert(arguments.end(), {"--key-file", other_key.path()});
+    CommandProcess stranger(Farfault(arguments));
+    REQUIRE(stranger.Wait(kPatience) == 1);
+    INFO(stranger.Err());
+    CHECK(stranger.Err().find("key") != std::string::npos);
+    CHECK(stranger.Out().empty());
+  }
+  CommandProcess fetch(Farfault({"fetch", "--from", address, "--wait", "60s", "--key-file", key.path()}));
+  const int status = fetch.Wait(kPatience);
+  INFO(fetch.Err() << "\nserve: " << serve.Err());
+  REQUIRE(status == 0);
+  CHECK(fetch.Out().starts_with(file.sha256()));
+}
+
+TEST_CASE("fetch says so when the source dies in the middle") {
+  const TemporaryFile file(64u << 20);
+  CommandProcess serve(Farfault({"serve", file.path(), "--listen", "tcp://127.0.0.1:0"}));
+  CommandProcess fetch(Farfault({"fetch", "--from", AddressOf(serve), "--pattern", "random", "--threads", "1"}));
+  REQUIRE(serve.WaitForErr("a destination has come", kPatience));
+  serve.Signal(SIGKILL);
+  const int status = fetch.Wait(kPatience);
+  INFO(fetch.Err());
+  // It may just have been quick enough.
+  REQUIRE((status == 1 || (status == 0 && fetch.Out().starts_with(file.sha256()))));
+  if (status == 1) CHECK(fetch.Err().find("farfault: ") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace farfault
