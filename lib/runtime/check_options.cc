@@ -35,7 +35,7 @@ absl::Status NotNegative(std::string_view name, absl::Duration value) {
 
 // The first that is not OK.
 template <typename... Statuses>
-absl::Status AllOf(Statuses... statuses) {
+absl::Status AllOf(const Statuses&... statuses) {
   absl::Status first;
   (first.Update(statuses), ...);
   return first;

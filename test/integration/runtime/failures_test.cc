@@ -100,7 +100,8 @@ TEST_CASE("nobody there, and an address that is taken, are told with the remedy"
   REQUIRE(listener.ok());
   auto taken = Impatient<SourceOptions>();
   taken.listen = (*listener)->address();
-  CHECK(absl::IsAlreadyExists(SourceSession::Create(image.memory(), std::move(taken)).status()));
+  const auto in_use = SourceSession::Create(image.memory(), std::move(taken));
+  CHECK(absl::IsAlreadyExists(in_use.status()));
 
   auto alone = Impatient<SourceOptions>();
   alone.peer_timeout = absl::Milliseconds(200);

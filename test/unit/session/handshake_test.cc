@@ -21,10 +21,10 @@ HelloMessage Hello(Role role) {
 }
 
 // Addresses are only compared here, never followed.
-GuestMemory Memory(std::vector<std::pair<std::string, std::uint64_t>> regions, std::uint64_t page_size = kSmallPage) {
+GuestMemory Memory(const std::vector<std::pair<std::string, std::uint64_t>>& regions, std::uint64_t page_size = kSmallPage) {
   std::vector<Region> made;
   std::uint64_t address = std::uint64_t{1} << 40;
-  for (auto& [name, length] : regions) {
+  for (const auto& [name, length] : regions) {
     Region region;
     region.name = name;
     region.base = reinterpret_cast<std::byte*>(address);
