@@ -64,13 +64,30 @@ bool Pusher::Poll() {
   return progress;
 }
 
-PageRun Pusher::NextRun(std::uint64_t max_bytes) {
+void Pusher::Offer(PageRun run) {
+  while (run.count > 0) {
+    const std::uint64_t stripe = run.first / kStripePages;
+    const std::uint64_t count = std::min(run.count, (stripe + 1) * kStripePages - run.first);
+    senders_[stripe % senders_.size()].offered.push_back({run.first, count});
+    run = {run.first + count, run.count - count};
+  }
+}
+
+void Pusher::DropOffers() {
+  for (Sender& sender : senders_) sender.offered.clear();
+}
+
+bool Pusher::has_offers() const {
+  return std::any_of(senders_.begin(), senders_.end(), [](const Sender& sender) { return !sender.offered.empty(); });
+}
+
+PageRun Pusher::NextRun(Sender& sender, std::uint64_t max_bytes) {
   if (pushing_) return order_.Next(max_bytes);
-  while (!offered_.empty()) {
-    const PageRun offer = offered_.front();
+  while (!sender.offered.empty()) {
+    const PageRun offer = sender.offered.front();
     PageRun run = settled_.NextClear(offer.first, offer.end(), layout_.MostPages(max_bytes));
     if (run.count == 0) {
-      offered_.pop_front();
+      sender.offered.pop_front();
       continue;
     }
     run = layout_.ClipToRegion(run);
@@ -103,7 +120,7 @@ bool Pusher::PostBatch(std::size_t index) {
   runs_ = 0;
   batch_filled_ = 0;
   while (runs_ < kMaxRunsPerList && batch_filled_ < batch_bytes_) {
-    PageRun run = NextRun(batch_bytes_ - batch_filled_);
+    PageRun run = NextRun(sender, batch_bytes_ - batch_filled_);
     if (pushing_) exhausted_ = run.count == 0;
     if (run.count == 0) break;
     // A fragmented run may need one list entry per page.
@@ -117,7 +134,7 @@ bool Pusher::PostBatch(std::size_t index) {
     } else {
       AddRun(sender, index, run);
       // A page that becomes stale behind this point is for another offer.
-      offered_.front() = {run.end(), offered_.front().end() - run.end()};
+      sender.offered.front() = {run.end(), sender.offered.front().end() - run.end()};
     }
   }
   if (runs_ == 0) return false;

@@ -50,10 +50,11 @@ class Pusher {
   Pusher(const PageLayout& layout, const DestinationPeer& destination, SourceTables tables, Resources resources,
          const PushOptions& options, Predictor& predictor);
 
-  // Pre-paging: before StartPush.
-  void Offer(PageRun run) { offered_.push_back(run); }
-  void DropOffers() { offered_.clear(); }
-  bool has_offers() const { return !offered_.empty(); }
+  // Pre-paging: before StartPush. A page always takes the same channel, so that an older version of it, on its way
+  // still, cannot overtake the newer one.
+  void Offer(PageRun run);
+  void DropOffers();
+  bool has_offers() const;
   /// The run has been written since it was sent.
   void MarkStale(PageRun run) { settled_.ClearRun(run); }
 
@@ -79,6 +80,9 @@ class Pusher {
   const Counters& counters() const { return counters_; }
 
  private:
+  // Neighbours that are pre-paged over one channel.
+  static constexpr std::uint64_t kStripePages = 64;
+
   // What is out on one channel. Completions come in order, so the run lists in use form a ring.
   struct Sender {
     Channel* channel = nullptr;
@@ -86,6 +90,7 @@ class Pusher {
     std::uint64_t lists_completed = 0;
     std::uint32_t slots_in_use = 0;
     StagingCursor staging;
+    std::deque<PageRun> offered;
     struct List {
       std::uint64_t bytes = 0;
       std::uint32_t slots = 0;
@@ -96,7 +101,7 @@ class Pusher {
   bool TakeCompletions(Sender& sender);
   bool PostBatch(std::size_t index);
   bool PostPending();
-  PageRun NextRun(std::uint64_t max_bytes);
+  PageRun NextRun(Sender& sender, std::uint64_t max_bytes);
   /// Cuts a staged run to what the ring can hold at all. False: the ring has no room for it yet.
   bool HasStagingRoom(const Sender& sender, std::size_t index, PageRun& run) const;
   void AddRun(Sender& sender, std::size_t index, PageRun run);
@@ -112,7 +117,6 @@ class Pusher {
   std::uint64_t batch_bytes_;
   PageBitmap settled_;
   PushOrder order_;
-  std::deque<PageRun> offered_;
   std::vector<Sender> senders_;
   std::size_t next_sender_ = 0;
   bool pushing_ = false;
