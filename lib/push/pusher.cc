@@ -97,6 +97,14 @@ PageRun Pusher::NextRun(Sender& sender, std::uint64_t max_bytes) {
   return {};
 }
 
+// A run that is longer than what the batch has room for is one large page: it goes alone, and one that is larger than the
+// window only when nothing else is out.
+bool Pusher::FitsBatch(PageRun run) const {
+  const std::uint64_t bytes = run.count * layout_.page_size(run.first);
+  if (runs_ > 0) return batch_filled_ + bytes <= batch_bytes_;
+  return bytes_in_flight_ == 0 || bytes_in_flight_ + bytes <= window_bytes_;
+}
+
 bool Pusher::HasStagingRoom(const Sender& sender, std::size_t index, PageRun& run) const {
   const std::size_t region = layout_.RegionOf(run.first);
   if (destination_.regions[region].direct) return true;
@@ -122,7 +130,7 @@ bool Pusher::PostBatch(std::size_t index) {
   while (runs_ < kMaxRunsPerList && batch_filled_ < batch_bytes_) {
     PageRun run = NextRun(sender, batch_bytes_ - batch_filled_);
     if (pushing_) exhausted_ = run.count == 0;
-    if (run.count == 0) break;
+    if (run.count == 0 || !FitsBatch(run)) break;
     // A fragmented run may need one list entry per page.
     if (pushing_) run.count = std::min<std::uint64_t>(run.count, 1024);
     if (!HasStagingRoom(sender, index, run)) {

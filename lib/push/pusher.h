@@ -102,6 +102,7 @@ class Pusher {
   bool PostBatch(std::size_t index);
   bool PostPending();
   PageRun NextRun(Sender& sender, std::uint64_t max_bytes);
+  bool FitsBatch(PageRun run) const;
   /// Cuts a staged run to what the ring can hold at all. False: the ring has no room for it yet.
   bool HasStagingRoom(const Sender& sender, std::size_t index, PageRun& run) const;
   void AddRun(Sender& sender, std::size_t index, PageRun run);
