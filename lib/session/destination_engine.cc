@@ -523,10 +523,11 @@ bool DestinationEngine::MapHole(PageIndex page) {
 void DestinationEngine::AnswerLanded(PageIndex page) {
   const MapStatus status = mapper_.MapAround(page);
   CheckMap(status);
-  if (status == MapStatus::kRetry) {
-    Requeue(page);
-  } else if (status == MapStatus::kOk) {
+  // The kernel may have asked to retry behind this page.
+  if (table_.state(page) == PageState::kMapped) {
     RecordWake(page);
+  } else if (status == MapStatus::kRetry) {
+    Requeue(page);
   }
 }
 
