@@ -64,6 +64,10 @@ void SourceEngine::OnMessage(const ControlMessage& message) {
   } else if (message.type == MessageType::kSwitchedOver && phase_ == Phase::kSwitching) {
     phase_ = Phase::kSwitchedOver;
     handed_over_ = true;
+  } else if (message.type == MessageType::kSwitchedOver && outcome_unknown_) {
+    // The session is lost, but now it is known where the guest runs.
+    handed_over_ = true;
+    outcome_unknown_ = false;
   } else if (message.type == MessageType::kResident && phase_ == Phase::kSwitchedOver) {
     phase_ = Phase::kDrained;
     world_.control.Send(MessageType::kGoodbye);
