@@ -7,6 +7,7 @@
 #include <span>
 
 #include "farfault/page.h"
+#include "lib/util/interleave.h"
 
 namespace farfault {
 
@@ -45,9 +46,11 @@ class SourceTables {
   SourceTables(std::span<std::byte> memory, std::uint64_t pages) : memory_(memory.data()), layout_{pages} {}
 
   bool wanted(PageIndex page) const {
+    InterleavePoint();
     return std::atomic_ref(Byte(layout_.want_offset() + page)).load(std::memory_order_acquire) != 0;
   }
   void set_claim(PageIndex page, Claim claim) const {
+    InterleavePoint();
     std::atomic_ref(Byte(layout_.claim_offset() + page))
         .store(static_cast<std::uint8_t>(claim), std::memory_order_release);
   }

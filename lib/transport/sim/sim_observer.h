@@ -22,13 +22,17 @@ class SimObserver {
     std::uint64_t number = 0;
     Opcode opcode = Opcode::kSend;
     std::uint32_t length = 0;
+    const std::byte* local = nullptr;
+    std::uint64_t remote_address = 0;
   };
   virtual void OnPosted(const Request& request) = 0;
   /// The peer has executed the request; of a READ: its bytes are back. Not called for what is lost.
   virtual void OnExecuted(const Request& request) = 0;
   /// Bytes have been written to memory at either end.
   virtual void OnLanded(const std::byte* address, std::uint64_t length) = 0;
-  /// Requests that were out on this end are lost.
+  /// This end of a channel has something to poll for: what would wake a sleeper.
+  virtual void OnCompletion(std::uint64_t connection, int side) = 0;
+  /// What was out on the channel is lost. Counts as a completion for both ends.
   virtual void OnBroken(std::uint64_t connection) = 0;
 };
 

@@ -34,7 +34,7 @@ void TimedConnection::Release() {
 }
 
 SimObserver::Request TimedConnection::Describe(int side, std::uint64_t number, const WorkRequest& request) const {
-  return {options(side).name, number_, side, number, request.opcode, request.length};
+  return {options(side).name, number_, side, number, request.opcode, request.length, request.local, request.remote_address};
 }
 
 PostResult TimedConnection::Post(int side, std::span<const WorkRequest> chain) {
@@ -72,7 +72,7 @@ void TimedConnection::Flush(End& self) {
     Complete(side, number, CompletionStatus::kFlushed);
   }
   while (const PostedReceive* receive = self.receives.front()) {
-    self.completions.Push({.id = receive->id, .opcode = Opcode::kReceive, .status = CompletionStatus::kFlushed}, 0);
+    PushCompletion(side, {.id = receive->id, .opcode = Opcode::kReceive, .status = CompletionStatus::kFlushed}, 0);
     self.receives.TakeFront();
   }
   DropFrames(self.requests);
@@ -222,11 +222,12 @@ bool TimedConnection::ArriveSend(int side, const WorkRequest& request, Flow::Fra
                                                                          receive->buffer.data(), request.length));
   if (fits && !Land(end(side).requests, frame, receive->buffer.data() + frame.offset)) return false;
   if (fits && !frame.last) return true;
-  responder.completions.Push({.id = receive->id,
-                              .opcode = Opcode::kReceive,
-                              .status = fits ? CompletionStatus::kOk : CompletionStatus::kError,
-                              .length = fits ? request.length : 0},
-                             0);
+  PushCompletion(1 - side,
+                 {.id = receive->id,
+                  .opcode = Opcode::kReceive,
+                  .status = fits ? CompletionStatus::kOk : CompletionStatus::kError,
+                  .length = fits ? request.length : 0},
+                 0);
   responder.receives.TakeFront();
   return fits ? Executed(side, request, frame.request) : Refuse(1 - side, frame.request);
 }
@@ -292,14 +293,19 @@ bool TimedConnection::ArriveAnswer(int side, Flow::Frame& frame) {
   return true;
 }
 
+void TimedConnection::PushCompletion(int side, const Completion& completion, std::uint32_t retired) {
+  end(side).completions.Push(completion, retired);
+  if (wire_.observer() != nullptr) wire_.observer()->OnCompletion(number_, side);
+}
+
 void TimedConnection::Complete(int side, std::uint64_t number, CompletionStatus status) {
   End& self = end(side);
   const WorkRequest& request = Slot(self, number).request;
   self.answered = number + 1;
   if (!request.signaled) return;
   const auto retired = static_cast<std::uint32_t>(number + 1 - std::exchange(self.retired, number + 1));
-  self.completions.Push({.id = request.id, .opcode = request.opcode, .status = status, .length = request.length},
-                        retired);
+  PushCompletion(side, {.id = request.id, .opcode = request.opcode, .status = status, .length = request.length},
+                 retired);
 }
 
 }  // namespace farfault::sim

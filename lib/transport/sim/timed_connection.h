@@ -101,6 +101,7 @@ class TimedConnection {
   void SendAnswer(int responder_side, Answer answer);
   bool Refuse(int responder_side, std::uint64_t request);
   bool Executed(int requester_side, const WorkRequest& request, std::uint64_t number);
+  void PushCompletion(int side, const Completion& completion, std::uint32_t retired);
   void Complete(int side, std::uint64_t number, CompletionStatus status);
   void Flush(End& end);
   void DropFrames(Flow& flow);

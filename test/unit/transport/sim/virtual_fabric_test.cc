@@ -108,6 +108,7 @@ class LandingCounter final : public SimObserver {
   void OnPosted(const Request&) override {}
   void OnExecuted(const Request&) override { ++executed; }
   void OnLanded(const std::byte*, std::uint64_t) override { ++landings; }
+  void OnCompletion(std::uint64_t, int) override {}
   void OnBroken(std::uint64_t) override {}
   int executed = 0;
   int landings = 0;
