@@ -227,7 +227,13 @@ absl::Status DemoRun::WithOtherComplaint(absl::Status first, const Awaited& from
                                                     (*line)["text"].get<std::string>()));
     }
   }
-  return first;
+  // A process that was killed says nothing itself: the other one notices first.
+  RoleProcess* const peer = from.role == "source" ? destination_process_.get() : source_process_.get();
+  const std::string fate = peer == nullptr ? "" : peer->FateIfEnded(absl::Now() + absl::Milliseconds(200));
+  if (fate.empty()) return first;
+  return absl::Status(first.code(),
+                      fmt::format("the {} process {} ({})", from.role == "source" ? "destination" : "source", fate,
+                                  std::string(StatusText(first))));
 }
 
 std::string DemoRun::FateOf(std::string_view role) {

@@ -64,6 +64,16 @@ std::string RoleProcess::Reap(absl::Time deadline) {
   return Describe(status);
 }
 
+std::string RoleProcess::FateIfEnded(absl::Time deadline) {
+  int status = 0;
+  while (pid_ >= 0 && waitpid(pid_, &status, WNOHANG) != pid_) {
+    if (absl::Now() >= deadline) return {};
+    absl::SleepFor(absl::Milliseconds(2));
+  }
+  pid_ = -1;
+  return Describe(status);
+}
+
 RoleProcess::~RoleProcess() { Reap(absl::InfinitePast()); }
 
 }  // namespace farfault

@@ -28,6 +28,9 @@ class RoleProcess {
   /// by signal 9 (Killed)" or "ended with status 3".
   std::string Reap(absl::Time deadline);
 
+  /// How it ended, if it has by `deadline`; empty, and the process goes on, when it has not.
+  std::string FateIfEnded(absl::Time deadline);
+
  private:
   pid_t pid_;
 };
