@@ -102,7 +102,7 @@ TEST_CASE("completions come in posting order, one for each signalled request") {
     // Short requests behind long ones, so that a wrong order has a chance.
     const std::uint32_t length = id % 5 == 0 ? 200'000 : 16;
     WorkRequest request;
-    if (id % 3 == 0) request = ReadRequest(here, 0, there, 512 * 1024, length);
+    if (id % 3 == 0) request = ReadRequest(here, 512 * 1024, there, 512 * 1024, length);
     if (id % 3 == 1) request = WriteRequest(here, 0, there, 0, length);
     if (id % 3 == 2) {
       request = SendRequest(here, 0, 16);

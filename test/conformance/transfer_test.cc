@@ -121,7 +121,9 @@ TEST_CASE("inline data is copied while it is posted") {
   REQUIRE(pair.PollUntil([&] { return pair.initiator.sent.size() == 1; }));
   const Memory back(*pair.initiator.transport, kWrites * 64);
   CHECK(pair.Run(ReadRequest(back, 0, there, 0, kWrites * 64)).status == CompletionStatus::kOk);
-  for (std::size_t i = 0; i < kWrites * 64; ++i) CHECK(*back.at(i) == static_cast<std::byte>(i / 64));
+  int wrong = 0;
+  for (std::size_t i = 0; i < kWrites * 64; ++i) wrong += *back.at(i) == static_cast<std::byte>(i / 64) ? 0 : 1;
+  CHECK(wrong == 0);
 }
 
 TEST_CASE("the private data of a connection request arrives") {

@@ -70,7 +70,8 @@ FrameReader::Result FrameReader::Receive() {
   std::array<iovec, 2> parts;
   std::size_t part_count = 0;
   MemoryTable::Lookup lookup;
-  std::size_t room = kBufferBytes - end_;
+  const bool bulk = shorts_since_long_ < kShortsUntilBuffered;
+  const std::size_t room = (bulk ? kBytesBehindLongPayload : kBufferBytes) - end_;
   const std::uint64_t straight = std::min(payload_.left, kMostPerCall);
   if (straight > 0) {
     lookup =
@@ -80,7 +81,6 @@ FrameReader::Result FrameReader::Receive() {
       return Result::kEnded;
     }
     parts[part_count++] = {payload_.target, straight};
-    if (payload_.header.length >= kLongPayload) room = kBytesBehindLongPayload;
   }
   parts[part_count++] = {buffer_.data() + end_, room};
   msghdr message{};
@@ -244,6 +244,7 @@ bool FrameReader::CompleteRequests(std::uint64_t until) {
 }
 
 FrameReader::Parsed FrameReader::TakePayload(const Payload& payload) {
+  shorts_since_long_ = payload.left >= kLongPayload ? 0 : shorts_since_long_ + 1;
   if (payload.left == 0) return Finish(payload.header);
   const MemoryTable::Lookup lookup =
       memory_.Find(payload.key, reinterpret_cast<std::uint64_t>(payload.target), payload.left, payload.access);

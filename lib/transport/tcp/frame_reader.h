@@ -35,13 +35,22 @@ class FrameReader {
   /// One system call and what it brought. Never blocks.
   Result ReadOnce();
 
+  /// Changes whenever there is something new for the owner. Reader only.
+  std::uint64_t completions() const {
+    return queues_.requests.completed.load(std::memory_order_relaxed) +
+           queues_.receives.filled.load(std::memory_order_relaxed);
+  }
+
  private:
-  static constexpr std::size_t kBufferBytes = 16u << 10;
+  static constexpr std::size_t kBufferBytes = 64u << 10;
   // Up to here a payload is taken from the buffer as a whole.
   static constexpr std::uint32_t kShortPayload = kMaxRefusalText;
-  // Behind a long payload only a little is received into the buffer, so that the next long payload is not copied twice.
+  // Soon after a long payload the next is likely to be long, too: then only headers are received into the buffer, so
+  // that bulk is not copied twice. Many short payloads are: that costs less than a system call for each.
   static constexpr std::uint64_t kLongPayload = 64u << 10;
   static constexpr std::size_t kBytesBehindLongPayload = 512;
+  static constexpr std::size_t kShortsUntilBuffered = 4;
+  static_assert(kBytesBehindLongPayload > sizeof(FrameHeader) + kShortPayload, "a whole frame fits");
   enum class Parsed : std::uint8_t { kFrame, kIncomplete, kBroken };
 
   // A long payload that is being received.
@@ -84,6 +93,7 @@ class FrameReader {
   std::array<std::byte, kBufferBytes> buffer_;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
+  std::size_t shorts_since_long_ = kShortsUntilBuffered;
   Payload payload_;
 };
 

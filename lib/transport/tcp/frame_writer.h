@@ -52,7 +52,7 @@ class FrameWriter {
     std::uint64_t length() const { return head_length + body_length; }
   };
 
-  static constexpr std::size_t kFrames = 64;
+  static constexpr std::size_t kFrames = 128;  // Two parts each, far below IOV_MAX.
 
   // What one sendmsg sends, and the memory that it pins meanwhile.
   struct Gather {

@@ -285,10 +285,11 @@ bool TcpChannel::ServeOnce(bool hung_up) {
     FrameReader::Result result;
     // The end of the stream has no edge of its own when it came together with bytes.
     do {
+      const std::uint64_t news = reader_.completions();
       result = reader_.ReadOnce();
       writer_.Flush();
       if (result == FrameReader::Result::kEnded) ended_.store(true, std::memory_order_seq_cst);
-      WakeOwner();
+      if (result == FrameReader::Result::kEnded || reader_.completions() != news) WakeOwner();
     } while (result == FrameReader::Result::kMore || (hung_up && result == FrameReader::Result::kDrained));
     if (result != FrameReader::Result::kEnded) return true;
   } else {
