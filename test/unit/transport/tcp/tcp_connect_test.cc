@@ -1,0 +1,105 @@
+#include "lib/transport/tcp/tcp_connect.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <catch2/catch_test_macros.hpp>
+#include <functional>
+#include <string>
+#include <thread>
+
+#include "absl/time/clock.h"
+#include "lib/transport/tcp/tcp_frame.h"
+#include "lib/util/status_text.h"
+
+namespace farfault {
+namespace {
+
+constexpr absl::Duration kPatience = absl::Seconds(30);
+
+// What Connect says of a server that answers each connection with `answer` and hangs up.
+absl::Status ConnectToServer(const std::function<void(int)>& answer) {
+  const UniqueFd server(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  SocketAddress address;
+  auto& in = reinterpret_cast<sockaddr_in&>(address.storage);
+  in.sin_family = AF_INET;
+  in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.length = sizeof(in);
+  REQUIRE(bind(server.get(), address.get(), address.length) == 0);
+  REQUIRE(listen(server.get(), 1) == 0);
+  REQUIRE(getsockname(server.get(), address.get(), &address.length) == 0);
+  std::thread serve([&] {
+    const UniqueFd peer(accept(server.get(), nullptr, nullptr));
+    TcpHello hello;
+    if (recv(peer.get(), &hello, sizeof(hello), MSG_WAITALL) == sizeof(hello)) answer(peer.get());
+  });
+  const auto connection = ConnectTcp({"127.0.0.1", ntohs(in.sin_port)}, {}, absl::Now() + kPatience);
+  serve.join();
+  return connection.status();
+}
+
+void Answer(int fd, const TcpHelloReply& reply) { CHECK(send(fd, &reply, sizeof(reply), 0) == sizeof(reply)); }
+
+bool Mentions(const absl::Status& status, std::string_view text) {
+  return StatusText(status).find(text) != std::string::npos;
+}
+
+TEST_CASE("what answers a hello decides what Connect says") {
+  SECTION("another version: both are named") {
+    const absl::Status status =
+        ConnectToServer([](int fd) { Answer(fd, {.version = 9, .answer = TcpAnswer::kWrongVersion}); });
+    CHECK(absl::IsFailedPrecondition(status));
+    CHECK(Mentions(status, "version 9"));
+    CHECK(Mentions(status, "version " + std::to_string(kTcpWireVersion)));
+  }
+  SECTION("another version that does not mind") {
+    CHECK(absl::IsFailedPrecondition(
+        ConnectToServer([](int fd) { Answer(fd, {.version = 9, .answer = TcpAnswer::kAccepted}); })));
+  }
+  SECTION("another protocol") {
+    const absl::Status status =
+        ConnectToServer([](int fd) { CHECK(send(fd, "HTTP/1.1 400 Bad Request\r\n", 26, 0) == 26); });
+    CHECK(absl::IsFailedPrecondition(status));
+    CHECK(Mentions(status, "not farfault"));
+  }
+  SECTION("nothing") {
+    CHECK(absl::IsUnavailable(ConnectToServer([](int) {})));
+  }
+  SECTION("half an answer") {
+    CHECK(absl::IsUnavailable(ConnectToServer([](int fd) { CHECK(send(fd, kTcpMagic.data(), 8, 0) == 8); })));
+  }
+  SECTION("a rejection") {
+    CHECK(absl::IsPermissionDenied(ConnectToServer([](int fd) { Answer(fd, {.answer = TcpAnswer::kRejected}); })));
+  }
+  SECTION("an answer that does not exist") {
+    CHECK(absl::IsFailedPrecondition(
+        ConnectToServer([](int fd) { Answer(fd, {.answer = static_cast<TcpAnswer>(77)}); })));
+  }
+  SECTION("yes") {
+    CHECK(ConnectToServer([](int fd) { Answer(fd, {.answer = TcpAnswer::kAccepted}); }).ok());
+  }
+}
+
+TEST_CASE("port 0 is for listeners only") {
+  CHECK(absl::IsInvalidArgument(ConnectTcp({"127.0.0.1", 0}, {}, absl::InfiniteFuture()).status()));
+}
+
+TEST_CASE("a host that swallows everything costs no more than the deadline") {
+  // A listener with a full backlog answers no further connection attempt.
+  const UniqueFd server(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  SocketAddress address;
+  auto& in = reinterpret_cast<sockaddr_in&>(address.storage);
+  in.sin_family = AF_INET;
+  in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.length = sizeof(in);
+  REQUIRE(bind(server.get(), address.get(), address.length) == 0);
+  REQUIRE(listen(server.get(), 0) == 0);
+  REQUIRE(getsockname(server.get(), address.get(), &address.length) == 0);
+  const TcpAddress target{"127.0.0.1", ntohs(in.sin_port)};
+  for (int i = 0; i < 3; ++i) {
+    CHECK(absl::IsDeadlineExceeded(ConnectTcp(target, {}, absl::Now() + absl::Milliseconds(30)).status()));
+  }
+}
+
+}  // namespace
+}  // namespace farfault
