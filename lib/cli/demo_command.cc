@@ -60,6 +60,8 @@ void AddOptions(CLI::App& command, DemoOptions& options) {
   AddBytes(command, "--budget", options.budget, "What pre-paging may send (default a third of the memory)");
   AddDuration(command, "--demand-only", options.demand_only,
               "Without a push: fetch only what is touched for so long, then the rest (default 2s)");
+  AddDuration(command, "--after", options.after,
+              "Let the program run so long once everything is there (default 500ms)");
   command.add_flag("--anonymous", options.anonymous, "Anonymous memory: pages are copied in from a staging ring");
   command.add_flag("--hugetlb", options.hugetlb, "2 MiB pages of hugetlbfs")->excludes("--anonymous");
   AddDuration(command, "--timeout", options.timeout, "Give up when a step takes longer (default 5m)");

@@ -26,6 +26,8 @@ struct DemoOptions {
   std::uint64_t budget = 0;
   /// Without a push: how long only what the program touches is moved.
   absl::Duration demand_only = absl::Seconds(2);
+  /// How long the program is watched once everything is at the destination.
+  absl::Duration after = absl::Milliseconds(500);
   absl::Duration timeout = absl::Minutes(5);
   std::uint64_t corrupt = 0;
   bool json = false;

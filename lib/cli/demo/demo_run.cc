@@ -104,7 +104,7 @@ MovePlan DemoRun::PlanOf(const Method& method, std::size_t index) const {
   plan.prepage_bytes = options_.budget == 0 ? guest_.bytes / 3 : options_.budget;
   plan.timeout_ns = absl::ToInt64Nanoseconds(options_.timeout);
   plan.lead_in_ns = 500'000'000;
-  plan.lead_out_ns = 500'000'000;
+  plan.lead_out_ns = absl::ToInt64Nanoseconds(options_.after);
   plan.demand_only_ns = absl::ToInt64Nanoseconds(options_.demand_only);
   plan.corrupt = options_.corrupt;
   return plan;

@@ -14,7 +14,7 @@ namespace {
 /// With a good hash no chain of the bucket table comes near this.
 constexpr std::size_t kMaxChain = 4096;
 /// One word in so many is indexed from the start; the program adds others as it goes.
-constexpr std::uint64_t kIndexedOneIn = 8;
+constexpr std::uint64_t kIndexedOneIn = 16;
 
 constexpr std::array<bool, 256> kWordBytes = [] {
   std::array<bool, 256> table{};
@@ -180,10 +180,12 @@ GuestIndex::Outcome GuestIndex::AddWord(std::string_view text, std::uint64_t has
   return Outcome::kDone;
 }
 
-GuestIndex::Outcome GuestIndex::AddPosting(std::string_view text, std::uint64_t document, std::uint64_t position) {
+GuestIndex::Outcome GuestIndex::AddPosting(std::string_view text, std::uint64_t document, std::uint64_t position,
+                                           Word*& word) {
   if (free_bytes() < sizeof(Word) + sizeof(PostingBlock)) return Outcome::kFull;
-  auto [word, broken] = Find(text);
-  if (broken) return Outcome::kBroken;
+  const Found found = Find(text);
+  if (found.broken) return Outcome::kBroken;
+  word = found.word;
   if (word == nullptr) {
     const Outcome added = AddWord(text, HashOf(text), word);
     if (added != Outcome::kDone) return added;

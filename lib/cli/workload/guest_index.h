@@ -62,8 +62,8 @@ class GuestIndex {
   // Updates. The ledger is the caller's.
   void Update(Document& document);
   void Update(Word& word);
-  /// `text` occurs at `position` of `document`. A new word gets the id `header().word_count`.
-  Outcome AddPosting(std::string_view text, std::uint64_t document, std::uint64_t position);
+  /// `text` occurs at `position` of `document`. A new word gets the id `header().word_count`. `word` is set when done.
+  Outcome AddPosting(std::string_view text, std::uint64_t document, std::uint64_t position, Word*& word);
   /// Copies the text in, with the id `header().document_count`. Nothing is indexed yet.
   Outcome AddDocument(std::string_view text);
 

@@ -12,7 +12,7 @@ namespace {
 constexpr std::uint64_t kReserveOneIn = 24;
 /// The most that adding the largest passage can need: a new word at every fourth byte, and twice as many of them
 /// indexed as are on average.
-constexpr std::uint64_t kMostPerPassage = 2 * Corpus::kMaxPassage + (Corpus::kMaxPassage / 4 / 4) * 224;
+constexpr std::uint64_t kMostPerPassage = 2 * Corpus::kMaxPassage + (Corpus::kMaxPassage / 4 / 8) * 224;
 
 absl::Status Broken() {
   return absl::InternalError("the index reads back differently from what was written while it was being built");
@@ -25,10 +25,9 @@ absl::Status IndexDocument(GuestIndex& index, const Ledger& ledger, std::uint64_
   for (std::string_view word = NextWord(text, 0); !word.empty();) {
     const std::size_t position = static_cast<std::size_t>(word.data() - text.data());
     if (index.IsIndexed(id, position)) {
-      if (index.AddPosting(word, id, position) != GuestIndex::Outcome::kDone) return Broken();
-      const Word* added = index.Find(word).word;
-      if (added == nullptr) return Broken();
-      ++ledger.word_postings[added->id];
+      Word* indexed = nullptr;
+      if (index.AddPosting(word, id, position, indexed) != GuestIndex::Outcome::kDone) return Broken();
+      ++ledger.word_postings[indexed->id];
     }
     word = NextWord(text, position + word.size());
   }
