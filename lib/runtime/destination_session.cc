@@ -210,8 +210,17 @@ bool ThreadedDestinationSession::Round() {
     placement_->RevokeFrames();
     frames_revoked_ = true;
   }
-  if (finished_ && frames_revoked_ && options_.collapse_huge_pages) progress |= placement_->CollapseSome();
+  if (!finished_ || !frames_revoked_) return progress;
+  if (!std::exchange(hung_up_, true)) HangUp();
+  if (options_.collapse_huge_pages) progress |= placement_->CollapseSome();
   return progress;
+}
+
+/// Nobody polls the channels any more, and the end of the source's side, never read, would keep this thread awake.
+void ThreadedDestinationSession::HangUp() {
+  core_.connection.control->Close();
+  for (const auto& channel : core_.connection.demand) channel->Close();
+  for (const auto& channel : core_.connection.push) channel->Close();
 }
 
 void ThreadedDestinationSession::OnPhase(Phase phase) {

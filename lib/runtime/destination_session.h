@@ -48,6 +48,7 @@ class ThreadedDestinationSession final : public DestinationSession {
   absl::Status CheckPrepared(const char* what) const;
   bool Round();
   void Tick();
+  void HangUp();
   void OnPhase(Phase phase);
   void GiveUp(const char* why);
   /// Every page is mapped: hands the memory back to its owner.
@@ -70,6 +71,7 @@ class ThreadedDestinationSession final : public DestinationSession {
   std::atomic<bool> cancelled_ = false;
   bool finished_ = false;        // Engine thread.
   bool frames_revoked_ = false;  // Engine thread.
+  bool hung_up_ = false;         // Engine thread.
   absl::Status finish_status_;   // Engine thread.
 };
 

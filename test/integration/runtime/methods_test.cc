@@ -2,6 +2,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <cstring>
+#include <ctime>
 #include <random>
 #include <thread>
 #include <vector>
@@ -115,6 +116,22 @@ TEST_CASE("active push brings everything while the guest touches it") {
   CheckBooks(stats);
   // Pages that were read as well may still be on their way when all is resident.
   CHECK(pair.source->Stats().pages_sent >= stats.pages_pushed);
+}
+
+TEST_CASE("a destination that has everything sleeps") {
+  GuestImage source(OneRegion(true));
+  source.Fill(11);
+  GuestImage destination(OneRegion(true));
+  SessionPair pair = MakePair(source, Pushing(true), destination, {});
+  pair.SwitchOver();
+  REQUIRE(pair.destination->WaitUntilResident(absl::Seconds(60)).ok());
+  REQUIRE(pair.source->WaitUntilDrained(absl::Seconds(60)).ok());
+  pair.source.reset();
+  absl::SleepFor(absl::Milliseconds(300));
+  // Processor time, not time: other programs do not make it more.
+  const std::clock_t before = std::clock();
+  absl::SleepFor(absl::Seconds(1));
+  CHECK(static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC < 0.25);
 }
 
 TEST_CASE("several channels of each kind carry one session") {
