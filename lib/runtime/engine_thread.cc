@@ -16,7 +16,8 @@ namespace farfault {
 namespace {
 
 using SteadyClock = std::chrono::steady_clock;
-constexpr auto kTick = std::chrono::milliseconds(100);
+constexpr std::chrono::microseconds kTick = std::chrono::milliseconds(100);
+constexpr std::chrono::microseconds kNap{100};
 
 inline void CpuRelax() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -111,7 +112,7 @@ void EngineThread::AskWaiters() {
 }
 
 void EngineThread::Sleep() {
-  sleeper_.Sleep(absl::FromChrono(kTick));
+  sleeper_.Sleep(absl::FromChrono(options_.nap && options_.nap() ? kNap : kTick));
   // Always: a caller may write after its call has run, and that would cut every later sleep short.
   std::uint64_t count = 0;
   static_cast<void>(!read(wake_.get(), &count, sizeof(count)));

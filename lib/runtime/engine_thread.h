@@ -29,6 +29,8 @@ class EngineThread {
     std::function<bool()> poll;
     /// About ten times a second.
     std::function<void()> tick;
+    /// What the engine waits for comes by a write of the peer that wakes nobody: sleep only briefly. May be empty.
+    std::function<bool()> nap = nullptr;
   };
 
   /// kResourceExhausted when there is no eventfd to wake the thread with.

@@ -131,9 +131,12 @@ absl::Status ThreadedSourceSession::StartEngine() {
                           .predictor = *options_.predictor,
                           .clock = core_.clock},
       options_.push);
-  auto thread = EngineThread::Create(
-      {.name = "ff-source", .spin = options_.spin, .poll = [this] { return Round(); }, .tick = [this] { Tick(); }},
-      std::move(sleeper));
+  auto thread = EngineThread::Create({.name = "ff-source",
+                                      .spin = options_.spin,
+                                      .poll = [this] { return Round(); },
+                                      .tick = [this] { Tick(); },
+                                      .nap = [this] { return engine_->waits_for_credit(); }},
+                                     std::move(sleeper));
   if (!thread.ok()) return thread.status();
   thread_ = *std::move(thread);
   core_.Publish(SessionState::kPrepared, absl::OkStatus());

@@ -43,6 +43,30 @@ TEST_CASE("calls run on the engine's thread, one at a time, whoever makes them")
   CHECK(overlaps == 0);
 }
 
+TEST_CASE("an engine that waits for what wakes nobody looks again and again, and only then") {
+  std::atomic<int> rounds = 0;
+  std::atomic<bool> waits = true;
+  auto created = EngineThread::Create({.name = "test",
+                                       .spin = absl::ZeroDuration(),
+                                       .poll =
+                                           [&] {
+                                             ++rounds;
+                                             return false;
+                                           },
+                                       .tick = [] {},
+                                       .nap = [&] { return waits.load(); }},
+                                      Sleeper());
+  REQUIRE(created.ok());
+  const std::unique_ptr<EngineThread> thread = *std::move(created);
+  thread->Start();
+  // Ticks alone would take a minute.
+  REQUIRE(thread->WaitUntil([&] { return rounds > 600; }, absl::Now() + absl::Seconds(30)));
+  thread->Call([&] { waits = false; });
+  const int before = rounds;
+  absl::SleepFor(absl::Milliseconds(300));
+  CHECK(rounds - before < 20);
+}
+
 TEST_CASE("a sleeping engine is woken by a call and sleeps again") {
   std::atomic<int> rounds = 0;
   const auto thread = MakeThread([&] {
