@@ -28,6 +28,10 @@ class Checker {
  private:
   void Expect(bool right) { result_.wrong += right ? 0 : 1; }
 
+  /// Nothing in use lies where the arena would hand out memory next: a pointer to there that was lost would let the
+  /// program write over its own nodes, without a wrong answer until then.
+  void ExpectAllocated(GuestOffset at, std::uint64_t bytes) { Expect(at + bytes <= index_.header().arena_next); }
+
   void Tell(std::uint64_t step, double from, double to, std::uint64_t done, std::uint64_t total) {
     if (!progress_ || done % step != 0) return;
     progress_(from + (to - from) * static_cast<double>(done) / static_cast<double>(std::max<std::uint64_t>(total, 1)));
@@ -65,6 +69,7 @@ class Checker {
           ++result_.wrong;
           break;
         }
+        ExpectAllocated(at, sizeof(Word));
         CheckWord(*word, bucket);
         at = word->next;
       }
@@ -83,6 +88,7 @@ class Checker {
         ++result_.wrong;
         break;
       }
+      ExpectAllocated(at, sizeof(PostingBlock));
       for (const std::uint64_t posting : std::span(block->entries).first(block->count)) CheckPosting(posting, word);
       postings += block->count;
       at = block->next;

@@ -99,10 +99,24 @@ TEST_CASE("A program that is copied goes on, and every page can be told from its
     CHECK(CheckPages(destination.bytes(), kPage, digests, Undo(there), nullptr).wrong == 1);
   }
   SECTION("a write of the program that is taken back is a wrong answer") {
-    const WriteJournal::Entry lost = Undo(there)[500];
-    destination.memory[lost.offset / 8] = lost.before;
-    CHECK(CheckPages(destination.bytes(), kPage, digests, Undo(there), nullptr).wrong == 0);
-    CHECK(there.Check(nullptr).wrong > 0);
+    // Each alone, the shard's header among them. The pages cannot tell: only the program knows what it wrote. A write
+    // that put back what was there before is no loss.
+    std::size_t taken_back = 0;
+    for (const WriteJournal::Entry& lost : Undo(there)) {
+      std::uint64_t& word = destination.memory[lost.offset / 8];
+      const std::uint64_t written = word;
+      if (written == lost.before) continue;
+      word = lost.before;
+      INFO("the word at offset " << lost.offset);
+      CHECK(there.Check(nullptr).wrong > 0);
+      if (taken_back == 0) {
+        CHECK(CheckPages(destination.bytes(), kPage, digests, Undo(there), nullptr).wrong == 0);
+      }
+      word = written;
+      if (++taken_back == 200) break;
+    }
+    CHECK(taken_back == 200);
+    CHECK(there.Check(nullptr).wrong == 0);
   }
   SECTION("memory that never arrived is noticed by the program itself") {
     std::memset(destination.bytes().data(), 0, kBytes);
