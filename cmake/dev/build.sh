@@ -55,13 +55,14 @@ build() {
 # One line that moves (terminal) or a line every tenth (log); whatever else ninja prints is a warning or an error and goes
 # through. Not awk: Debian's holds its input back until some kilobytes are there.
 build_progress() {
-  local dir=$1 line finished total mark=1 started=""
+  local dir=$1 line finished total mark=1 announced=0
   while IFS= read -r line; do
     if [[ $line =~ ^\[([0-9]+)/([0-9]+)\] ]]; then
       finished=${BASH_REMATCH[1]} total=${BASH_REMATCH[2]}
-      if [[ -z $started ]] && ((total > 3)); then
+      # Configuring again, where it is due, comes first and counts by itself.
+      if ((total > 5 && total > announced)); then
         say "building in $dir: $total steps"
-        started=1
+        announced=$total
       fi
       if [[ -n $PROGRESS ]]; then
         printf '\r\033[K  %s' "${line:0:100}" >&2
