@@ -12,7 +12,7 @@ function(farfault_test name)
   add_executable(${name} ${sources})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE farfault_internal farfault_build_options farfault_test_support
-    Catch2::Catch2WithMain absl::synchronization fmt::fmt OpenSSL::Crypto nlohmann_json::nlohmann_json Threads::Threads
+    Catch2::Catch2WithMain fmt::fmt OpenSSL::Crypto nlohmann_json::nlohmann_json Threads::Threads
     ${arg_LIBS})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 120)

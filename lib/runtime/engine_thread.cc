@@ -42,7 +42,7 @@ EngineThread::EngineThread(Options options, Sleeper sleeper, UniqueFd wake)
 
 void EngineThread::Start() {
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     running_ = true;
   }
   thread_ = std::thread([this] { Run(); });
@@ -64,7 +64,7 @@ void EngineThread::Wake() {
 void EngineThread::Call(absl::FunctionRef<void()> function) {
   PendingCall call{function, {}};
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     if (!running_) {
       function();
       return;
@@ -73,7 +73,7 @@ void EngineThread::Call(absl::FunctionRef<void()> function) {
     calls_waiting_.store(true, std::memory_order_release);
   }
   Wake();
-  call.ran.WaitForNotification();
+  call.ran.Wait();
 }
 
 bool EngineThread::WaitUntil(absl::FunctionRef<bool()> done, absl::Time deadline) {
@@ -85,7 +85,7 @@ bool EngineThread::WaitUntil(absl::FunctionRef<bool()> done, absl::Time deadline
       waiters_.push_back(&waiter);
     }
   });
-  if (waiter.satisfied.WaitForNotificationWithDeadline(deadline)) return true;
+  if (waiter.satisfied.WaitUntil(deadline)) return true;
   Call([&] { std::erase(waiters_, &waiter); });
   return waiter.satisfied.HasBeenNotified();
 }
@@ -93,7 +93,7 @@ bool EngineThread::WaitUntil(absl::FunctionRef<bool()> done, absl::Time deadline
 void EngineThread::RunCalls() {
   std::vector<PendingCall*> calls;
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     calls.swap(calls_);
     calls_waiting_.store(false, std::memory_order_relaxed);
   }
@@ -143,7 +143,7 @@ void EngineThread::Run() {
       Sleep();
     }
   }
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   running_ = false;
   for (PendingCall* call : calls_) {
     call->function();

@@ -10,10 +10,10 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
-#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "lib/runtime/sleeper.h"
+#include "lib/util/mutex.h"
+#include "lib/util/notification.h"
 #include "lib/util/unique_fd.h"
 
 namespace farfault {
@@ -53,11 +53,11 @@ class EngineThread {
  private:
   struct PendingCall {
     absl::FunctionRef<void()> function;
-    absl::Notification ran;
+    Notification ran;
   };
   struct Waiter {
     absl::FunctionRef<bool()> done;
-    absl::Notification satisfied;
+    Notification satisfied;
   };
 
   EngineThread(Options options, Sleeper sleeper, UniqueFd wake);
@@ -75,7 +75,7 @@ class EngineThread {
   std::atomic<bool> calls_waiting_ = false;
   std::vector<Waiter*> waiters_;  // Engine thread.
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   bool running_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<PendingCall*> calls_ ABSL_GUARDED_BY(mutex_);
 };

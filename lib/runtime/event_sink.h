@@ -6,10 +6,10 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "farfault/events.h"
+#include "lib/util/mutex.h"
 
 namespace farfault {
 
@@ -25,7 +25,7 @@ class EventSink {
   /// Dropped when the last progress event of this sink is less than a tenth of a second old and this is not the end.
   void Progress(EventKind kind, std::uint64_t done, std::uint64_t total) {
     if (!listener_) return;
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     const absl::Time now = absl::Now();
     if (done != total && now - last_progress_ < absl::Milliseconds(100)) return;
     last_progress_ = now;
@@ -35,12 +35,12 @@ class EventSink {
  private:
   void Deliver(const Event& event) {
     if (!listener_) return;
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     listener_(event);
   }
 
   const EventListener listener_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   absl::Time last_progress_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
 };
 

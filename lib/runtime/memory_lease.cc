@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "lib/util/mutex.h"
 
 namespace farfault {
 namespace {
@@ -19,7 +19,7 @@ struct Leased {
 class Leases {
  public:
   absl::StatusOr<std::uint64_t> Take(const GuestMemory& memory) {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     for (const Region& region : memory.regions()) {
       for (const Leased& leased : leased_) {
         if (region.base < leased.end && leased.begin < region.base + region.length) {
@@ -36,12 +36,12 @@ class Leases {
   }
 
   void Release(std::uint64_t number) {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     std::erase_if(leased_, [number](const Leased& leased) { return leased.number == number; });
   }
 
  private:
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::uint64_t last_number_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<Leased> leased_ ABSL_GUARDED_BY(mutex_);
 };

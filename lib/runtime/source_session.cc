@@ -140,7 +140,7 @@ absl::Status ThreadedSourceSession::StartEngine() {
   if (!thread.ok()) return thread.status();
   thread_ = *std::move(thread);
   core_.Publish(SessionState::kPrepared, absl::OkStatus());
-  const absl::MutexLock lock(&guest_mutex_);
+  const MutexLock lock(&guest_mutex_);
   pre_pager_ = std::make_unique<PrePager>(core_, *engine_, *thread_,
                                           PrePager::Tracking{options_.track_dirty, options_.track_history});
   thread_->Start();
@@ -203,7 +203,7 @@ absl::Status ThreadedSourceSession::CheckBeforeSwitchOver(const char* what) cons
 
 absl::StatusOr<PrePageReport> ThreadedSourceSession::PrePage(const PrePageBudget& budget) {
   if (absl::Status checked = CheckBudget(budget, core_.memory); !checked.ok()) return checked;
-  const absl::MutexLock lock(&guest_mutex_);
+  const MutexLock lock(&guest_mutex_);
   if (absl::Status allowed = CheckBeforeSwitchOver("PrePage"); !allowed.ok()) return allowed;
   auto report = pre_pager_->Run(budget);
   prepage_metadata_ = pre_pager_->metadata_bytes();
@@ -222,14 +222,14 @@ absl::Status ThreadedSourceSession::ReportDirty(std::span<const PageRun> dirty) 
                                                     run.first, run.end(), core_.layout.total_pages()));
     }
   }
-  const absl::MutexLock lock(&guest_mutex_);
+  const MutexLock lock(&guest_mutex_);
   if (absl::Status allowed = CheckBeforeSwitchOver("ReportDirty"); !allowed.ok()) return allowed;
   pre_pager_->MarkStale(dirty);
   return absl::OkStatus();
 }
 
 absl::Status ThreadedSourceSession::SwitchOver() {
-  const absl::MutexLock lock(&guest_mutex_);
+  const MutexLock lock(&guest_mutex_);
   if (absl::Status allowed = CheckBeforeSwitchOver("SwitchOver"); !allowed.ok()) return allowed;
   if (std::exchange(switch_over_called_, true)) {
     return absl::FailedPreconditionError("SwitchOver has been called already");

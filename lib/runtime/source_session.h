@@ -10,13 +10,13 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "farfault/session.h"
 #include "lib/runtime/engine_thread.h"
 #include "lib/runtime/pre_pager.h"
 #include "lib/runtime/rendezvous.h"
 #include "lib/runtime/session_core.h"
 #include "lib/session/source_engine.h"
+#include "lib/util/mutex.h"
 
 namespace farfault {
 
@@ -62,7 +62,7 @@ class ThreadedSourceSession final : public SourceSession {
   std::unique_ptr<EngineThread> thread_;
   std::atomic<bool> cancelled_ = false;
 
-  absl::Mutex guest_mutex_;  // One of PrePage, ReportDirty and SwitchOver at a time.
+  Mutex guest_mutex_;  // One of PrePage, ReportDirty and SwitchOver at a time.
   std::unique_ptr<PrePager> pre_pager_ ABSL_GUARDED_BY(guest_mutex_);
   bool switch_over_called_ ABSL_GUARDED_BY(guest_mutex_) = false;
   std::atomic<std::int64_t> switchover_ns_ = 0;

@@ -1,9 +1,13 @@
 #ifndef FARFAULT_LIB_UTIL_MUTEX_H_
 #define FARFAULT_LIB_UTIL_MUTEX_H_
 
+#include <condition_variable>
 #include <mutex>
+#include <shared_mutex>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 
 namespace farfault {
 
@@ -15,6 +19,7 @@ class ABSL_LOCKABLE Mutex {
   void Unlock() ABSL_UNLOCK_FUNCTION() { mutex_.unlock(); }
 
  private:
+  friend class CondVar;
   std::mutex mutex_;
 };
 
@@ -27,6 +32,68 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
 
  private:
   Mutex& mutex_;
+};
+
+/// What waits for a change of something that a mutex guards. Whoever makes the change notifies while it holds the mutex.
+class CondVar {
+ public:
+  void NotifyAll() { changed_.notify_all(); }
+
+  /// Waits, with the mutex given up meanwhile, until `condition()` holds; it is asked under the mutex. False: it did not
+  /// at the deadline.
+  template <typename Condition>
+  bool WaitUntil(Mutex* mutex, absl::Time deadline, Condition condition) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    std::unique_lock lock(mutex->mutex_, std::adopt_lock);
+    bool holds = condition();
+    // The clock may be set, so that a wait ends early or the deadline has passed already.
+    while (!holds && absl::Now() < deadline) {
+      if (deadline == absl::InfiniteFuture()) {
+        changed_.wait(lock);
+      } else {
+        changed_.wait_until(lock, absl::ToChronoTime(deadline));
+      }
+      holds = condition();
+    }
+    lock.release();
+    return holds;
+  }
+
+ private:
+  std::condition_variable changed_;
+};
+
+/// std::shared_mutex with thread annotations: any number of readers, or one writer.
+class ABSL_LOCKABLE SharedMutex {
+ public:
+  void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() { mutex_.lock(); }
+  void Unlock() ABSL_UNLOCK_FUNCTION() { mutex_.unlock(); }
+  void LockShared() ABSL_SHARED_LOCK_FUNCTION() { mutex_.lock_shared(); }
+  void UnlockShared() ABSL_UNLOCK_FUNCTION() { mutex_.unlock_shared(); }
+
+ private:
+  std::shared_mutex mutex_;
+};
+
+class ABSL_SCOPED_LOCKABLE WriterLock {
+ public:
+  explicit WriterLock(SharedMutex* mutex) ABSL_EXCLUSIVE_LOCK_FUNCTION(mutex) : mutex_(*mutex) { mutex_.Lock(); }
+  ~WriterLock() ABSL_UNLOCK_FUNCTION() { mutex_.Unlock(); }
+  WriterLock(const WriterLock&) = delete;
+  WriterLock& operator=(const WriterLock&) = delete;
+
+ private:
+  SharedMutex& mutex_;
+};
+
+class ABSL_SCOPED_LOCKABLE ReaderLock {
+ public:
+  explicit ReaderLock(SharedMutex* mutex) ABSL_SHARED_LOCK_FUNCTION(mutex) : mutex_(*mutex) { mutex_.LockShared(); }
+  ~ReaderLock() ABSL_UNLOCK_FUNCTION() { mutex_.UnlockShared(); }
+  ReaderLock(const ReaderLock&) = delete;
+  ReaderLock& operator=(const ReaderLock&) = delete;
+
+ private:
+  SharedMutex& mutex_;
 };
 
 }  // namespace farfault

@@ -8,7 +8,8 @@
 #include <thread>
 #include <utility>
 
-#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "lib/util/notification.h"
 
 namespace farfault {
 
@@ -69,7 +70,7 @@ PairOutcome TryMakePair(GuestImage& source, SourceOptions source_options, GuestI
   // Shared with the listener, which lives as long as the session.
   struct Heard {
     std::string address;
-    absl::Notification listening;
+    Notification listening;
   };
   const auto heard = std::make_shared<Heard>();
   PairOutcome outcome;
@@ -89,7 +90,7 @@ PairOutcome TryMakePair(GuestImage& source, SourceOptions source_options, GuestI
       outcome.destination = outcome.pair.destination->Prepare();
     }
   });
-  if (heard->listening.WaitForNotificationWithTimeout(absl::Seconds(10))) {
+  if (heard->listening.WaitUntil(absl::Now() + absl::Seconds(10))) {
     source_options.connect = heard->address;
     auto session = SourceSession::Create(source.memory(), std::move(source_options));
     outcome.source = session.status();

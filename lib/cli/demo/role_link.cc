@@ -30,7 +30,7 @@ RoleLink::~RoleLink() {
 absl::Status RoleLink::Send(std::string_view kind, nlohmann::json body) {
   body["kind"] = kind;
   const std::string line = body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   for (std::size_t sent = 0; sent < line.size();) {
     const ssize_t took = send(fd_, line.data() + sent, line.size() - sent, MSG_NOSIGNAL);
     if (took < 0 && errno == EINTR) continue;

@@ -10,8 +10,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "lib/util/mutex.h"
 
 namespace farfault {
 
@@ -40,7 +40,7 @@ class RoleLink {
 
  private:
   const int fd_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::string received_;
 };
 

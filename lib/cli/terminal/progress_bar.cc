@@ -75,7 +75,7 @@ std::size_t ProgressBar::Columns() const {
 
 void ProgressBar::Update(std::string_view label, std::uint64_t done, std::uint64_t total, absl::Time now) {
   if (style_ == Style::kSilent) return;
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   const bool new_step = label_ != label;
   if (new_step) {
     label_ = label;
@@ -99,14 +99,14 @@ void ProgressBar::Update(std::string_view label, std::uint64_t done, std::uint64
 
 void ProgressBar::Say(std::string_view line) {
   if (style_ == Style::kSilent) return;
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   ClearLocked();
   fmt::print(out_, "{}\n", line);
   std::fflush(out_);
 }
 
 void ProgressBar::Clear() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   ClearLocked();
 }
 

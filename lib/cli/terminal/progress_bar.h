@@ -8,9 +8,9 @@
 #include <string_view>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "lib/util/mutex.h"
 
 namespace farfault {
 
@@ -55,7 +55,7 @@ class ProgressBar {
 
   const Style style_;
   std::FILE* const out_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::string label_ ABSL_GUARDED_BY(mutex_);
   absl::Time step_began_ ABSL_GUARDED_BY(mutex_);
   absl::Time last_drawn_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();

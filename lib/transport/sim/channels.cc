@@ -55,7 +55,7 @@ TimedChannel::TimedChannel(std::shared_ptr<SimFabric> fabric, TimedConnection& c
       side_(side) {}
 
 TimedChannel::~TimedChannel() {
-  const absl::MutexLock lock(&connection_.wire().mutex());
+  const MutexLock lock(&connection_.wire().mutex());
   connection_.Break(ClosedStatus());
   connection_.Release();
 }
@@ -63,23 +63,23 @@ TimedChannel::~TimedChannel() {
 bool TimedChannel::PrepareToSleep() { return completions().PrepareToSleep() && !broken(); }
 
 absl::Status TimedChannel::failure() const {
-  const absl::MutexLock lock(&connection_.wire().mutex());
+  const MutexLock lock(&connection_.wire().mutex());
   return connection_.failure();
 }
 
 void TimedChannel::Close() {
-  const absl::MutexLock lock(&connection_.wire().mutex());
+  const MutexLock lock(&connection_.wire().mutex());
   connection_.Break(ClosedStatus());
 }
 
 PostResult TimedChannel::PostChain(std::span<const WorkRequest> chain) {
   fabric().AdvanceToClock();
-  const absl::MutexLock lock(&connection_.wire().mutex());
+  const MutexLock lock(&connection_.wire().mutex());
   return connection_.Post(side_, chain);
 }
 
 PostResult TimedChannel::AddReceive(const PostedReceive& receive) {
-  const absl::MutexLock lock(&connection_.wire().mutex());
+  const MutexLock lock(&connection_.wire().mutex());
   return connection_.PostReceive(side_, receive);
 }
 

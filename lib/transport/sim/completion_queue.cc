@@ -17,7 +17,7 @@ CompletionQueue::~CompletionQueue() {
 
 void CompletionQueue::Push(const Completion& completion, std::uint32_t retired) {
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     const std::size_t count = count_.load(std::memory_order_relaxed);
     assert(count < entries_.size());
     entries_[(head_ + count) % entries_.size()] = {completion, retired};
@@ -29,7 +29,7 @@ void CompletionQueue::Push(const Completion& completion, std::uint32_t retired) 
 std::size_t CompletionQueue::Pop(std::span<Completion> out, std::uint32_t& retired) {
   if (signalled_.load(std::memory_order_acquire)) DrainWakeUps();
   if (empty()) return 0;
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   const std::size_t count = count_.load(std::memory_order_relaxed);
   const std::size_t taken = std::min(count, out.size());
   for (std::size_t i = 0; i < taken; ++i) {

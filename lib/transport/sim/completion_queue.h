@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "lib/transport/transport.h"
+#include "lib/util/mutex.h"
 
 namespace farfault::sim {
 
@@ -41,7 +41,7 @@ class CompletionQueue {
 
   void DrainWakeUps();
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::vector<Entry> entries_ ABSL_GUARDED_BY(mutex_);
   std::size_t head_ ABSL_GUARDED_BY(mutex_) = 0;
   std::atomic<std::size_t> count_{0};

@@ -8,7 +8,7 @@
 namespace farfault::sim {
 
 absl::StatusOr<std::uint32_t> ConnectionRequests::Open(std::uint32_t port, bool any) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   if (any) {
     while (listeners_.contains(next_port_)) ++next_port_;
     port = next_port_++;
@@ -20,25 +20,27 @@ absl::StatusOr<std::uint32_t> ConnectionRequests::Open(std::uint32_t port, bool 
 }
 
 void ConnectionRequests::Close(std::uint32_t port) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   const auto listener = listeners_.find(port);
   if (listener == listeners_.end()) return;
   for (const std::shared_ptr<Request>& request : listener->second) {
     if (request->state == State::kWaiting) request->state = State::kGone;
   }
   listeners_.erase(listener);
+  changed_.NotifyAll();
 }
 
 absl::StatusOr<std::unique_ptr<Channel>> ConnectionRequests::Ask(std::uint32_t port, std::shared_ptr<Request> request,
                                                                  absl::Time deadline) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   const auto listener = listeners_.find(port);
   if (listener == listeners_.end()) {
     return absl::UnavailableError("nobody listens at this address of the sim fabric; start the peer");
   }
   listener->second.push_back(request);
+  changed_.NotifyAll();
   const auto answered = [&request] { return request->state != State::kWaiting && request->state != State::kTaken; };
-  const bool in_time = mutex_.AwaitWithDeadline(absl::Condition(&answered), deadline);
+  const bool in_time = changed_.WaitUntil(&mutex_, deadline, answered);
   if (!in_time) {
     request->state = State::kGone;
     const auto still_there = listeners_.find(port);
@@ -57,13 +59,12 @@ absl::StatusOr<std::unique_ptr<Channel>> ConnectionRequests::Ask(std::uint32_t p
 
 absl::StatusOr<std::shared_ptr<ConnectionRequests::Request>> ConnectionRequests::Next(std::uint32_t port,
                                                                                       absl::Time deadline) {
-  const absl::MutexLock lock(&mutex_);
-  const auto something = [this, port] {
-    mutex_.AssertReaderHeld();
+  const MutexLock lock(&mutex_);
+  const auto something = [this, port]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
     const auto listener = listeners_.find(port);
     return listener == listeners_.end() || !listener->second.empty();
   };
-  if (!mutex_.AwaitWithDeadline(absl::Condition(&something), deadline)) {
+  if (!changed_.WaitUntil(&mutex_, deadline, something)) {
     return absl::DeadlineExceededError("no peer has connected in time");
   }
   const auto listener = listeners_.find(port);
@@ -75,16 +76,19 @@ absl::StatusOr<std::shared_ptr<ConnectionRequests::Request>> ConnectionRequests:
 }
 
 bool ConnectionRequests::Answer(Request& request, std::unique_ptr<Channel> channel) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   if (request.state != State::kTaken) return false;
   request.channel = std::move(channel);
   request.state = State::kAccepted;
+  changed_.NotifyAll();
   return true;
 }
 
 void ConnectionRequests::Reject(Request& request) {
-  const absl::MutexLock lock(&mutex_);
-  if (request.state == State::kTaken) request.state = State::kRejected;
+  const MutexLock lock(&mutex_);
+  if (request.state != State::kTaken) return;
+  request.state = State::kRejected;
+  changed_.NotifyAll();
 }
 
 }  // namespace farfault::sim

@@ -10,10 +10,10 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "lib/transport/sim/sim_channel.h"
 #include "lib/transport/transport.h"
+#include "lib/util/mutex.h"
 
 namespace farfault::sim {
 
@@ -46,7 +46,8 @@ class ConnectionRequests {
  private:
   static constexpr std::uint32_t kFirstPickedPort = 40000;
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
+  CondVar changed_;  // A request was made or answered, or a listener closed.
   std::map<std::uint32_t, std::deque<std::shared_ptr<Request>>> listeners_ ABSL_GUARDED_BY(mutex_);
   std::uint32_t next_port_ ABSL_GUARDED_BY(mutex_) = kFirstPickedPort;
 };

@@ -3,13 +3,13 @@
 namespace farfault::sim {
 
 void FaultScript::Add(const SimFault& fault) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   entries_.push_back({fault});
   active_.store(true, std::memory_order_release);
 }
 
 bool FaultScript::OnPost(std::string_view channel, std::uint64_t count, Nanos now) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   bool broken = false;
   for (Entry& entry : entries_) {
     if (entry.fault.channel.empty() || entry.fault.channel == channel) entry.requests += count;
@@ -22,7 +22,7 @@ bool FaultScript::OnPost(std::string_view channel, std::uint64_t count, Nanos no
 }
 
 Nanos FaultScript::Delay(std::string_view channel, Nanos now) const {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   Nanos delay = 0;
   for (const Entry& entry : entries_) {
     const bool meant = entry.fault.kind == SimFault::Kind::kDelay && entry.Due(channel, now);
@@ -32,7 +32,7 @@ Nanos FaultScript::Delay(std::string_view channel, Nanos now) const {
 }
 
 bool FaultScript::TakeRefusal(std::string_view channel, Nanos now) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   for (Entry& entry : entries_) {
     if (entry.fault.kind != SimFault::Kind::kRefuseConnect || !entry.Due(channel, now)) continue;
     entry.spent = true;

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "lib/transport/sim/sim_link_model.h"
+#include "lib/util/mutex.h"
 
 namespace farfault::sim {
 
@@ -37,7 +37,7 @@ class FaultScript {
     }
   };
 
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::vector<Entry> entries_ ABSL_GUARDED_BY(mutex_);
   std::atomic<bool> active_{false};
 };

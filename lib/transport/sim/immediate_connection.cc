@@ -23,12 +23,12 @@ ImmediateConnection::ImmediateConnection(MemoryTable& memory, FaultScript& scrip
       ends_{End(std::move(first), memory), End(std::move(second), memory)} {}
 
 absl::Status ImmediateConnection::failure() const {
-  const absl::MutexLock lock(&failure_mutex_);
+  const MutexLock lock(&failure_mutex_);
   return failure_;
 }
 
 void ImmediateConnection::MarkBroken(const absl::Status& reason) {
-  const absl::MutexLock lock(&failure_mutex_);
+  const MutexLock lock(&failure_mutex_);
   if (broken_.load(std::memory_order_relaxed)) return;
   failure_ = reason;
   broken_.store(true, std::memory_order_seq_cst);
@@ -43,7 +43,7 @@ void ImmediateConnection::Flush() {
   for (std::size_t side = 0; side < 2; ++side) {
     End& from = ends_[side];
     End& to = ends_[1 - side];
-    const absl::MutexLock lock(&from.execution);
+    const MutexLock lock(&from.execution);
     for (; from.waiting_count > 0; --from.waiting_count) {
       Complete(from, from.waiting[from.waiting_head].request, CompletionStatus::kFlushed);
       from.waiting_head = (from.waiting_head + 1) % from.waiting.size();
@@ -75,7 +75,7 @@ ImmediateConnection::Outcome ImmediateConnection::Fail(End& from, const WorkRequ
 
 ImmediateConnection::Outcome ImmediateConnection::Execute(End& from, End& to, const WorkRequest& request,
                                                           const std::byte* local) {
-  const absl::ReaderMutexLock lock(&memory_.mutex());
+  const ReaderLock lock(&memory_.mutex());
   if (const char* error = LocalError(memory_, from.options.domain, request)) return Fail(from, request, error);
   if (request.opcode == Opcode::kSend) return ExecuteSend(from, to, request, local);
   const bool read = request.opcode == Opcode::kRead;
@@ -128,7 +128,7 @@ PostResult ImmediateConnection::Post(int side, std::span<const WorkRequest> chai
   }
   bool failed = false;
   {
-    const absl::MutexLock lock(&from.execution);
+    const MutexLock lock(&from.execution);
     if (broken()) return PostResult::kBroken;
     for (const WorkRequest& request : chain) {
       if (failed) {
@@ -150,7 +150,7 @@ void ImmediateConnection::ExecuteWaiting(int side) {
   End& to = ends_[1 - Index(side)];
   bool failed = false;
   {
-    const absl::MutexLock lock(&from.execution);
+    const MutexLock lock(&from.execution);
     to.starved.store(false, std::memory_order_seq_cst);
     while (from.waiting_count > 0 && !failed && !broken()) {
       const StoredRequest& stored = from.waiting[from.waiting_head];

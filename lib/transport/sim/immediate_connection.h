@@ -11,7 +11,6 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "lib/transport/sim/completion_queue.h"
 #include "lib/transport/sim/fault_script.h"
 #include "lib/transport/sim/memory_table.h"
@@ -19,6 +18,7 @@
 #include "lib/transport/sim/sim_channel.h"
 #include "lib/transport/transport.h"
 #include "lib/util/clock.h"
+#include "lib/util/mutex.h"
 
 namespace farfault::sim {
 
@@ -52,7 +52,7 @@ class ImmediateConnection {
     MemoryTable& memory;
     CompletionQueue completions;
     // Serialises the execution of what this end has posted.
-    absl::Mutex execution;
+    Mutex execution;
     // A ring: what waits for a receive at the other end, in order.
     std::vector<StoredRequest> waiting ABSL_GUARDED_BY(execution);
     std::size_t waiting_head ABSL_GUARDED_BY(execution) = 0;
@@ -82,7 +82,7 @@ class ImmediateConnection {
   const Clock& clock_;
   std::array<End, 2> ends_;
   std::atomic<bool> broken_{false};
-  mutable absl::Mutex failure_mutex_;
+  mutable Mutex failure_mutex_;
   absl::Status failure_ ABSL_GUARDED_BY(failure_mutex_);
 };
 

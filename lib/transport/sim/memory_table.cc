@@ -14,7 +14,7 @@ class MemoryTable::Registration final : public RegisteredMemory {
 
 std::unique_ptr<RegisteredMemory> MemoryTable::Register(DomainId domain, std::span<std::byte> memory,
                                                         RemoteAccess access) {
-  const absl::MutexLock lock(&mutex_);
+  const WriterLock lock(&mutex_);
   std::uint32_t index = 0;
   if (free_.empty()) {
     index = static_cast<std::uint32_t>(entries_.size());
@@ -31,7 +31,7 @@ std::unique_ptr<RegisteredMemory> MemoryTable::Register(DomainId domain, std::sp
 }
 
 void MemoryTable::Revoke(std::uint32_t key) {
-  const absl::MutexLock lock(&mutex_);
+  const WriterLock lock(&mutex_);
   const std::uint32_t index = key & ((1u << kIndexBits) - 1);
   entries_[index] = {};
   free_.push_back(index);

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "lib/transport/transport.h"
+#include "lib/util/mutex.h"
 
 namespace farfault::sim {
 
@@ -21,7 +21,7 @@ using DomainId = std::uint32_t;
 /// revoking a key waits for the bytes that are on their way through it.
 class MemoryTable {
  public:
-  absl::Mutex& mutex() ABSL_LOCK_RETURNED(mutex_) { return mutex_; }
+  SharedMutex& mutex() ABSL_LOCK_RETURNED(mutex_) { return mutex_; }
 
   /// The returned object must not outlive the table.
   std::unique_ptr<RegisteredMemory> Register(DomainId domain, std::span<std::byte> memory, RemoteAccess access);
@@ -49,7 +49,7 @@ class MemoryTable {
       ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   void Revoke(std::uint32_t key);
 
-  mutable absl::Mutex mutex_;
+  mutable SharedMutex mutex_;
   std::vector<Entry> entries_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::uint32_t> free_ ABSL_GUARDED_BY(mutex_);
   // Part of every key, so that a key that was revoked does not come back with the next registration.

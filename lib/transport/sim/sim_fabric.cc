@@ -32,7 +32,7 @@ class WireClock final : public Clock {
 };
 
 struct Registry {
-  absl::Mutex mutex;
+  Mutex mutex;
   std::map<std::string, std::weak_ptr<SimFabric>> fabrics ABSL_GUARDED_BY(mutex);
 };
 
@@ -96,7 +96,7 @@ SimFabric::~SimFabric() { driver_.reset(); }
 
 absl::StatusOr<std::shared_ptr<SimFabric>> SimFabric::Open(const std::string& name, const SimLinkModel* model) {
   Registry& registry = GlobalRegistry();
-  const absl::MutexLock lock(&registry.mutex);
+  const MutexLock lock(&registry.mutex);
   std::weak_ptr<SimFabric>& entry = registry.fabrics[name];
   std::shared_ptr<SimFabric> fabric = entry.lock();
   if (fabric == nullptr) {
@@ -134,7 +134,7 @@ SimFabric::Pair SimFabric::ConnectEnds(sim::EndOptions first, sim::EndOptions se
   }
   sim::TimedConnection* connection = nullptr;
   {
-    const absl::MutexLock lock(&wire_->mutex());
+    const MutexLock lock(&wire_->mutex());
     connection = new sim::TimedConnection(*wire_, connections_.fetch_add(1) + 1, std::move(first), std::move(second));
   }
   return {std::make_unique<sim::TimedChannel>(shared_from_this(), *connection, 0),

@@ -11,7 +11,6 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "lib/transport/sim/connection_requests.h"
 #include "lib/transport/sim/fault_script.h"
 #include "lib/transport/sim/memory_table.h"
@@ -21,6 +20,7 @@
 #include "lib/transport/sim/timed_wire.h"
 #include "lib/transport/transport.h"
 #include "lib/util/clock.h"
+#include "lib/util/mutex.h"
 
 namespace farfault {
 

@@ -34,7 +34,8 @@ void TimedConnection::Release() {
 }
 
 SimObserver::Request TimedConnection::Describe(int side, std::uint64_t number, const WorkRequest& request) const {
-  return {options(side).name, number_, side, number, request.opcode, request.length, request.local, request.remote_address};
+  return {options(side).name, number_,        side,          number,
+          request.opcode,     request.length, request.local, request.remote_address};
 }
 
 PostResult TimedConnection::Post(int side, std::span<const WorkRequest> chain) {
@@ -108,7 +109,7 @@ Flow::Frame TimedConnection::TakeRequestFrame(End& requester) {
   const StoredRequest& stored = Slot(requester, requester.sent);
   const WorkRequest& request = stored.request;
   Flow::Frame frame{.request = requester.sent, .offset = requester.sent_offset};
-  const absl::ReaderMutexLock lock(&wire_.memory().mutex());
+  const ReaderLock lock(&wire_.memory().mutex());
   frame.ok = LocalError(wire_.memory(), requester.options.domain, request) == nullptr;
   if (frame.ok && request.opcode != Opcode::kRead) {
     frame.length = std::min(request.length - frame.offset, wire_.model().frame_bytes);
@@ -200,7 +201,7 @@ bool TimedConnection::Executed(int requester_side, const WorkRequest& request, s
 bool TimedConnection::ArriveWrite(int side, const WorkRequest& request, Flow::Frame& frame) {
   End& responder = end(1 - side);
   if (request.length > 0) {
-    const absl::ReaderMutexLock lock(&wire_.memory().mutex());
+    const ReaderLock lock(&wire_.memory().mutex());
     std::byte* remote = wire_.memory().FindRemote(responder.options.domain, request.remote_key, request.remote_address,
                                                   request.length, RemoteAccess::kWrite);
     if (remote == nullptr) return Refuse(1 - side, frame.request);
@@ -216,7 +217,7 @@ bool TimedConnection::ArriveSend(int side, const WorkRequest& request, Flow::Fra
     end(side).requests.starved = true;
     return false;
   }
-  const absl::ReaderMutexLock lock(&wire_.memory().mutex());
+  const ReaderLock lock(&wire_.memory().mutex());
   const bool fits = request.length <= receive->buffer.size() &&
                     (request.length == 0 || wire_.memory().ContainsLocal(responder.options.domain, receive->local_key,
                                                                          receive->buffer.data(), request.length));
@@ -236,7 +237,7 @@ bool TimedConnection::ArriveRead(int side, const WorkRequest& request, const Flo
   End& requester = end(side);
   Answer answer{.request = frame.request, .length = request.length, .bytes = wire_.buffers().Take(request.length)};
   if (request.length > 0) {
-    const absl::ReaderMutexLock lock(&wire_.memory().mutex());
+    const ReaderLock lock(&wire_.memory().mutex());
     const std::byte* remote = wire_.memory().FindRemote(end(1 - side).options.domain, request.remote_key,
                                                         request.remote_address, request.length, RemoteAccess::kRead);
     if (remote == nullptr) return Refuse(1 - side, frame.request);
@@ -276,7 +277,7 @@ bool TimedConnection::ArriveAnswer(int side, Flow::Frame& frame) {
   }
   const bool read = request.opcode == Opcode::kRead;
   if (read && frame.length > 0) {
-    const absl::ReaderMutexLock lock(&wire_.memory().mutex());
+    const ReaderLock lock(&wire_.memory().mutex());
     if (LocalError(wire_.memory(), requester.options.domain, request) != nullptr) {
       frame.ok = false;
       return false;

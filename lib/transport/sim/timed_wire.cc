@@ -10,7 +10,7 @@ TimedWire::TimedWire(const SimLinkModel& model, MemoryTable& memory, FaultScript
     : model_(model), memory_(memory), script_(script), random_(model.seed) {}
 
 TimedWire::~TimedWire() {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   while (!events_.empty()) {
     const Event event = events_.Pop();
     if (event.flow != nullptr) event.flow->connection->Release();
@@ -41,14 +41,14 @@ void TimedWire::Push(Nanos at, const Event& event) {
 
 void TimedWire::AddFault(const SimFault& fault) {
   script_.Add(fault);
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   if (fault.kind == SimFault::Kind::kBreak && fault.after_requests == 0) {
     Push(std::max(fault.at, now_), {.kind = Event::Kind::kScript});
   }
 }
 
 void TimedWire::Advance(Nanos now) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(&mutex_);
   while (events_.next() <= now) {
     now_ = std::max(now_, events_.next());
     Run(events_.Pop());

@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "lib/transport/sim/buffer_pool.h"
 #include "lib/transport/sim/event_heap.h"
 #include "lib/transport/sim/fault_script.h"
@@ -19,6 +18,7 @@
 #include "lib/transport/sim/sim_link_model.h"
 #include "lib/transport/sim/sim_observer.h"
 #include "lib/util/clock.h"
+#include "lib/util/mutex.h"
 #include "lib/util/splitmix.h"
 
 namespace farfault::sim {
@@ -56,7 +56,7 @@ class TimedWire {
   TimedWire(const SimLinkModel& model, MemoryTable& memory, FaultScript& script);
   ~TimedWire();
 
-  absl::Mutex& mutex() ABSL_LOCK_RETURNED(mutex_) { return mutex_; }
+  Mutex& mutex() ABSL_LOCK_RETURNED(mutex_) { return mutex_; }
 
   /// Does everything that is due up to and including `now`. Cheap when nothing is.
   void Advance(Nanos now);
@@ -103,7 +103,7 @@ class TimedWire {
   const SimLinkModel model_;
   MemoryTable& memory_;
   FaultScript& script_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
   Nanos now_ = 0;
   std::atomic<Nanos> next_due_{kNever};
   EventHeap<Event> events_;
