@@ -304,12 +304,19 @@ bool DestinationEngine::MapDemanded(PageIndex page, std::uint32_t slot) {
     reader_.Release(slot);
     return true;
   }
+  if (table_.state(page) == PageState::kMapped) {
+    // While this was put off, another fault or a neighbour has had the page mapped. The guest may have given it back
+    // since: these bytes are too old.
+    RecordWake(page);
+    reader_.Release(slot);
+    return true;
+  }
   const MapResult result = world_.placement.MapDemanded(page, slot);
   if (result.status == MapStatus::kRetry) return false;
   CheckMap(result.status);
   if (result.status == MapStatus::kOk) {
     if (!world_.placement.direct(page)) Land(page);
-    if (table_.state(page) != PageState::kMapped) Move(page, PageState::kMapped);
+    Move(page, PageState::kMapped);
     RecordWake(page);
   }
   reader_.Release(slot);

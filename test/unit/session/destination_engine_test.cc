@@ -386,6 +386,26 @@ TEST_CASE("what the guest discards reads as zeros, and no late bytes revive it",
     harness.engine->Poll();
     harness.placement.RetryAlways(false);
   }
+  SECTION("while its read could not be mapped yet, and zeros were mapped for another thread") {
+    harness.feed.Fault(3);
+    harness.Settle();
+    harness.placement.RetryAlways(true);
+    harness.demand.Complete();
+    harness.engine->Poll();
+    discard(3);
+    for (int i = 0; i < 2; ++i) harness.engine->Poll();
+    REQUIRE(PageStateName(harness.state(3)) == "hole");
+    harness.feed.Fault(3);
+    harness.engine->Poll();
+    harness.placement.RetryAlways(false);
+    harness.placement.Script({MapStatus::kRetry, 0});  // The demanded page is put off once more.
+    harness.engine->Poll();
+    CHECK(PageStateName(harness.state(3)) == "mapped");
+    discard(3);
+    harness.Settle();
+    CHECK_FALSE(harness.placement.mapped(3));
+    harness.feed.Fault(3);
+  }
   SECTION("while its push is awaited") {
     harness.SetClaim(3, Claim::kPosted);
     harness.feed.Fault(3);
