@@ -7,6 +7,10 @@ std::vector<Fabric> ConformanceFabrics() {
       // Nobody can listen at port 1 by chance: it is privileged, and no service uses it.
       {.name = "tcp", .listen_address = "tcp://127.0.0.1:0", .unused_address = "tcp://127.0.0.1:1"},
       {.name = "tcp over IPv6", .listen_address = "tcp://[::1]:0", .unused_address = "tcp://[::1]:1"},
+      {.name = "sim", .listen_address = "sim://conformance:0", .unused_address = "sim://conformance:1"},
+      {.name = "sim with a slow wire",
+       .listen_address = "sim://conformance-slow:0?latency=20us&bandwidth=10Gbps&jitter=10us",
+       .unused_address = "sim://conformance-slow:1?latency=20us&bandwidth=10Gbps&jitter=10us"},
   };
 }
 

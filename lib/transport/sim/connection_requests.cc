@@ -1,21 +1,17 @@
 #include "lib/transport/sim/connection_requests.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
 
 namespace farfault::sim {
 
-absl::StatusOr<std::uint32_t> ConnectionRequests::Open(std::uint32_t port, bool any) {
+std::optional<std::uint32_t> ConnectionRequests::Open(std::uint32_t port, bool any) {
   const MutexLock lock(&mutex_);
   if (any) {
     while (listeners_.contains(next_port_)) ++next_port_;
     port = next_port_++;
   }
-  if (!listeners_.try_emplace(port).second) {
-    return absl::AlreadyExistsError(fmt::format("somebody listens at port {} of this sim fabric already", port));
-  }
+  if (!listeners_.try_emplace(port).second) return std::nullopt;
   return port;
 }
 

@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -29,8 +30,8 @@ class ConnectionRequests {
     std::unique_ptr<Channel> channel;  // The requester's end, once accepted.
   };
 
-  /// Opens a listener; `any` picks a port. Returns the port. kAlreadyExists when it is taken.
-  absl::StatusOr<std::uint32_t> Open(std::uint32_t port, bool any);
+  /// Opens a listener; `any` picks a port. Returns the port, or nothing when it is taken.
+  std::optional<std::uint32_t> Open(std::uint32_t port, bool any);
   /// Whoever waits there is turned away.
   void Close(std::uint32_t port);
 

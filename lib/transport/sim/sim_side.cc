@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "lib/transport/channel_slots.h"
 #include "lib/transport/sim/sim_address.h"
 #include "lib/transport/sim/sim_transport.h"
 
@@ -22,6 +23,7 @@ class SimIncoming final : public IncomingChannel {
   const PrivateData& private_data() const override { return request_->private_data; }
   std::string peer() const override { return fmt::format("sim side {}", request_->options.domain); }
   absl::StatusOr<std::unique_ptr<Channel>> Accept(const ChannelOptions& options) override {
+    if (absl::Status slots = CheckSlots(options); !slots.ok()) return slots;
     SimFabric::Pair pair = fabric_->ConnectEnds(request_->options, side_.End(options));
     if (!fabric_->requests().Answer(*request_, std::move(pair.first))) {
       return absl::UnavailableError("the peer has given up waiting for the connection");
@@ -90,6 +92,7 @@ absl::StatusOr<std::unique_ptr<Channel>> SimSide::Connect(std::string_view addre
                                                           const ChannelOptions& options, absl::Time deadline) {
   const auto parsed = ParseOwn(address);
   if (!parsed.ok()) return parsed.status();
+  if (absl::Status slots = CheckSlots(options); !slots.ok()) return slots;
   if (fabric_->script().active() && fabric_->script().TakeRefusal(options.name, fabric_->clock().Now())) {
     return absl::UnavailableError("the script refused the connection");
   }
@@ -103,7 +106,7 @@ absl::StatusOr<std::unique_ptr<Listener>> SimSide::Listen(std::string_view addre
   auto parsed = ParseOwn(address);
   if (!parsed.ok()) return parsed.status();
   const auto port = fabric_->requests().Open(parsed->port, parsed->any_port);
-  if (!port.ok()) return port.status();
+  if (!port) return absl::AlreadyExistsError(fmt::format("somebody listens at \"{}\" already", address));
   parsed->port = *port;
   return std::make_unique<SimListener>(fabric_, *std::move(parsed), *this);
 }

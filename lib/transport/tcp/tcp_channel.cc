@@ -12,6 +12,7 @@
 #include <system_error>
 #include <utility>
 
+#include "lib/transport/channel_slots.h"
 #include "lib/transport/tcp/tcp_socket.h"
 
 namespace farfault {
@@ -45,12 +46,7 @@ const char* Fault(const WorkRequest& request) {
 
 absl::StatusOr<std::unique_ptr<Channel>> TcpChannel::Create(UniqueFd socket, std::string_view peer,
                                                             const ChannelOptions& options, MemoryTable& memory) {
-  if (options.send_slots == 0 || options.receive_slots == 0 || options.send_slots > kMostSlots ||
-      options.receive_slots > kMostSlots) {
-    return absl::InvalidArgumentError(
-        fmt::format("a channel needs 1 to {} slots; {} to send and {} to receive were asked for", kMostSlots,
-                    options.send_slots, options.receive_slots));
-  }
+  if (absl::Status slots = CheckSlots(options); !slots.ok()) return slots;
   if (absl::Status tuned = TuneChannelSocket(socket.get()); !tuned.ok()) return tuned;
   std::string who = fmt::format("channel '{}' with {}", options.name, peer);
   std::unique_ptr<TcpChannel> channel(new TcpChannel(std::move(socket), std::move(who), options, memory));

@@ -22,8 +22,6 @@ namespace farfault {
 /// owner has said that it is about to sleep.
 class TcpChannel final : public Channel {
  public:
-  static constexpr std::uint32_t kMostSlots = 1u << 20;
-
   /// `socket` is connected, non-blocking, and past the hello. `peer` is for messages.
   static absl::StatusOr<std::unique_ptr<Channel>> Create(UniqueFd socket, std::string_view peer,
                                                          const ChannelOptions& options, MemoryTable& memory);
