@@ -473,6 +473,7 @@ void DestinationEngine::RecordWake(PageIndex page) {
 }
 
 void DestinationEngine::OnDiscard(PageRun run) {
+  if (MutantIs(Mutant::kIgnoreDiscards)) return;
   for (PageIndex page = run.first; page < run.end(); ++page) {
     if (guest_may_run()) {
       DiscardPage(page);

@@ -80,6 +80,10 @@ void SimGuest::ChooseTarget(Vcpu& vcpu) {
       break;
   }
   vcpu.writes = scene_.random.Below(100) < scene_.config.guest.write_percent;
+  vcpu.discards = {};
+  if (scene_.random.Below(100) < scene_.config.guest.discard_percent) {
+    vcpu.discards = scene_.layout.ClipToRegion({vcpu.target, scene_.random.Between(1, 8)});
+  }
   vcpu.has_target = true;
 }
 
@@ -87,23 +91,45 @@ bool SimGuest::Run(std::size_t index) {
   Vcpu& vcpu = vcpus_[index];
   if (vcpu.touches_left == 0) return false;
   if (!vcpu.has_target) ChooseTarget(vcpu);
+  if (!(vcpu.discards.count > 0 ? Discard(vcpu, index) : Access(vcpu, index))) return false;
+  vcpu.has_target = false;
+  if (--vcpu.touches_left == 0) ++finished_;
+  return true;
+}
+
+bool SimGuest::Access(Vcpu& vcpu, std::size_t index) {
   if (!kernel_.Touch(vcpu.target, vcpu.writes, index)) return false;
   CheckPage(vcpu.target);
   if (vcpu.writes) {
     written_[vcpu.target] = ++versions_;
     kernel_.memory().Write(vcpu.target, versions_);
   }
-  vcpu.has_target = false;
-  if (--vcpu.touches_left == 0) ++finished_;
   return true;
 }
 
-void SimGuest::CheckPage(PageIndex page) {
+bool SimGuest::Discard(Vcpu& vcpu, std::size_t index) {
+  if (!vcpu.may_zap) {
+    vcpu.may_zap = true;
+    kernel_.Discard(vcpu.discards, index);
+    return false;
+  }
+  vcpu.may_zap = false;
+  kernel_.Zap(vcpu.discards);
+  for (PageIndex page = vcpu.discards.first; page < vcpu.discards.end(); ++page) written_[page] = kZeros;
+  return true;
+}
+
+bool SimGuest::HoldsItsBytes(PageIndex page) {
   PageImage& memory = kernel_.memory();
-  const bool good = written_[page] > 0 ? memory.Holds(page, written_[page])
-                                       : std::memcmp(memory.page(page).data(), source_.page(page).data(),
-                                                     source_.page(page).size()) == 0;
-  if (!good) scene_.Report("the guest sees its own bytes", fmt::format("page {} has changed under the guest", page));
+  if (kernel_.zapping(page) && PageImage::IsZero(memory.page(page))) return true;
+  if (written_[page] == kZeros) return PageImage::IsZero(memory.page(page));
+  if (written_[page] != kUnwritten) return memory.Holds(page, written_[page]);
+  return std::memcmp(memory.page(page).data(), source_.page(page).data(), source_.page(page).size()) == 0;
+}
+
+void SimGuest::CheckPage(PageIndex page) {
+  if (HoldsItsBytes(page)) return;
+  scene_.Report("the guest sees its own bytes", fmt::format("page {} has changed under the guest", page));
 }
 
 void SimGuest::CheckAll() {

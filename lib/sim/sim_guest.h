@@ -35,15 +35,23 @@ class SimGuest {
   void CheckAll();
 
  private:
+  static constexpr std::uint64_t kUnwritten = 0;
+  static constexpr std::uint64_t kZeros = UINT64_MAX;
+
   struct Vcpu {
     std::uint64_t touches_left = 0;
     PageIndex cursor = 0;
     bool has_target = false;
     PageIndex target = 0;
     bool writes = false;
+    PageRun discards;      // Instead of touching the target; empty: it touches.
+    bool may_zap = false;  // The pager has heard of the discard.
   };
 
   void ChooseTarget(Vcpu& vcpu);
+  bool Access(Vcpu& vcpu, std::size_t index);
+  bool Discard(Vcpu& vcpu, std::size_t index);
+  bool HoldsItsBytes(PageIndex page);
   void CheckPage(PageIndex page);
 
   Scene& scene_;
@@ -54,7 +62,8 @@ class SimGuest {
   std::uint64_t versions_ = 0;
   std::vector<Vcpu> vcpus_;
   std::size_t finished_ = 0;
-  std::vector<std::uint64_t> written_;  // At the destination: the version; 0: never.
+  // Per page, at the destination: the version that was written, kUnwritten or kZeros.
+  std::vector<std::uint64_t> written_;
 };
 
 }  // namespace farfault::sim

@@ -14,11 +14,14 @@ SimKernel::SimKernel(Scene& scene, PageImage& source, std::uint32_t slots)
       present_(scene.layout.total_pages()),
       young_(scene.layout.total_pages()),
       owned_(scene.layout.total_pages()),
+      zapped_(scene.layout.total_pages()),
+      zapping_(scene.layout.total_pages()),
       excused_(scene.layout.total_pages()) {
   for (const RegionConfig& region : scene.config.regions) {
     if (!region.direct) largest_page_ = std::max(largest_page_, region.page_size);
   }
-  demand_frames_.resize(std::max<std::uint64_t>(8, slots * largest_page_));
+  demand_bytes_ = std::max<std::uint64_t>(8, slots * largest_page_);
+  demand_frames_ = std::make_unique_for_overwrite<std::byte[]>(demand_bytes_);
 }
 
 bool SimKernel::Touch(PageIndex page, bool write, std::size_t vcpu) {
@@ -27,9 +30,27 @@ bool SimKernel::Touch(PageIndex page, bool write, std::size_t vcpu) {
     return true;
   }
   scene_.Note("fault", page, vcpu);
-  faults_.push_back({FeedEventKind::kFault, write, {page, 1}});
+  events_.push_back({{FeedEventKind::kFault, write, {page, 1}}, vcpu});
   parked_.push_back({page, vcpu});
   return false;
+}
+
+void SimKernel::Discard(PageRun run, std::size_t caller) {
+  scene_.Note("discard", run.first, run.count);
+  events_.push_back({{FeedEventKind::kDiscard, false, run}, caller});
+}
+
+void SimKernel::Zap(PageRun run) {
+  scene_.Note("zap", run.first, run.count);
+  discarded_pages_ += run.count;
+  for (PageIndex page = run.first; page < run.end(); ++page) {
+    present_.Clear(page);
+    owned_.Clear(page);
+    --zapping_[page];
+    if (direct(page)) memory_.Clear(page);  // Punched out of the file.
+    // Until the guest has moved it is not its own pages that go.
+    if (switched_over_) zapped_.Set(page);
+  }
 }
 
 void SimKernel::Unpark(PageRun run) {
@@ -51,12 +72,18 @@ void SimKernel::ReclaimOne() {
 
 FeedResult SimKernel::Drain(std::span<FeedEvent> out) {
   FeedResult result;
-  while (result.events < out.size() && !faults_.empty()) {
+  while (result.events < out.size() && !events_.empty()) {
     // The kernel may hand out fewer than there are.
     if (result.events > 0 && scene_.random.OneIn(16)) break;
-    out[result.events++] = faults_.front();
-    ++excused_[faults_.front().run.first];
-    faults_.pop_front();
+    const auto& [event, caller] = events_.front();
+    out[result.events++] = event;
+    if (event.kind == FeedEventKind::kFault) {
+      ++excused_[event.run.first];
+    } else {
+      for (PageIndex page = event.run.first; page < event.run.end(); ++page) ++zapping_[page];
+      woken_.push_back(caller);
+    }
+    events_.pop_front();
   }
   return result;
 }
@@ -67,7 +94,7 @@ std::uint32_t SimKernel::chunk_pages(PageIndex page) const { return RegionFor(pa
 
 Frame SimKernel::DemandFrame(PageIndex page, std::uint32_t slot) {
   if (direct(page)) return {memory_.page(page).data(), frame_keys_[scene_.layout.RegionOf(page)]};
-  return {demand_frames_.data() + slot * largest_page_, demand_key_};
+  return {demand_frames_.get() + slot * largest_page_, demand_key_};
 }
 
 std::uint64_t SimKernel::PagesBeforeRetry(PageRun run) {
@@ -94,6 +121,15 @@ void SimKernel::Install(PageIndex page, std::string_view how) {
   young_.Set(page);
   if (owned_.Test(page)) return;
   owned_.Set(page);
+  const bool is_zero = PageImage::IsZero(memory_.page(page));
+  if (zapped_.Test(page)) {
+    zapped_.Clear(page);
+    if (!is_zero) {
+      scene_.Report("discarded pages read as zeros", fmt::format("page {} comes back with bytes ({})", page, how));
+    }
+    return;
+  }
+  if (zapping(page) && is_zero) return;
   if (std::memcmp(memory_.page(page).data(), source_.page(page).data(), source_.page(page).size()) != 0 &&
       switched_over_) {
     scene_.Report("mapped bytes are the source's", fmt::format("page {} is mapped with other bytes ({})", page, how));
@@ -105,7 +141,7 @@ MapResult SimKernel::MapDemanded(PageIndex page, std::uint32_t slot) {
   if (CheckNotMapped(page, "demanded")) {
     if (!direct(page)) {
       const std::span<std::byte> bytes = memory_.page(page);
-      std::memcpy(bytes.data(), demand_frames_.data() + slot * largest_page_, bytes.size());
+      std::memcpy(bytes.data(), demand_frames_.get() + slot * largest_page_, bytes.size());
     }
     Install(page, "map demanded");
   }
@@ -143,7 +179,7 @@ MapResult SimKernel::MapZeros(PageRun run) {
     if (owned_.Test(page)) {
       scene_.Report("holes read as zeros, and only they", fmt::format("zeros over the guest's page {}", page));
     }
-    if (!PageImage::IsZero(source_.page(page))) {
+    if (!zapped_.Test(page) && !zapping(page) && !PageImage::IsZero(source_.page(page))) {
       scene_.Report("holes read as zeros, and only they", fmt::format("zeros for page {}, which has bytes", page));
     }
     memory_.Clear(page);
@@ -151,6 +187,19 @@ MapResult SimKernel::MapZeros(PageRun run) {
   }
   Unpark({run.first, count});
   return {count == run.count ? MapStatus::kOk : MapStatus::kRetry, count};
+}
+
+MapResult SimKernel::MapAgain(PageIndex page) {
+  if (PagesBeforeRetry({page, 1}) == 0) return {MapStatus::kRetry, 0};
+  if (CheckNotMapped(page, "again")) {
+    if (!owned_.Test(page) && !zapped_.Test(page)) {
+      scene_.Report("placement contract", fmt::format("page {} is mapped again but never was", page));
+    }
+    if (!direct(page)) memory_.Clear(page);
+    Install(page, "map again");
+  }
+  Unpark({page, 1});
+  return {MapStatus::kOk, 1};
 }
 
 bool SimKernel::TryCollapse(PageRun chunk) {

@@ -47,6 +47,7 @@ World::World(const WorldConfig& config)
   At(0, Actor::kPrePageRound);
   At(config_.allow_activation_at, Actor::kAllowActivation);
   if (config_.guest.source_write_every > 0) At(0, Actor::kSourceWrite);
+  if (config_.guest.early_discard_every > 0) At(0, Actor::kEarlyDiscard);
 }
 
 World::~World() { fabric_->Watch(nullptr); }
@@ -91,6 +92,27 @@ void World::SwitchOver() {
   }
   source_.engine().BeginSwitchOver(std::move(dirty), hot);
   Wake(source_thread_, Actor::kSourceThread);
+}
+
+// Whoever gives pages back at the destination before the guest is there starts it only when the kernel is done.
+void World::AllowActivation() {
+  if (early_discard_.count > 0) {
+    return At(scene_.now + 1 + scene_.UpTo(config_.scheduling.wake_latency), Actor::kAllowActivation);
+  }
+  activation_allowed_ = true;
+  destination_.engine().AllowActivation();
+}
+
+void World::EarlyDiscard() {
+  if (activation_allowed_) return;
+  const PageIndex page = scene_.random.Below(scene_.layout.total_pages());
+  early_discard_ = scene_.layout.ClipToRegion({page, scene_.random.Between(1, 8)});
+  kernel_.Discard(early_discard_, guest_.vcpus());
+}
+
+void World::EarlyZap() {
+  kernel_.Zap(std::exchange(early_discard_, {}));
+  At(scene_.now + 1 + scene_.UpTo(config_.guest.early_discard_every), Actor::kEarlyDiscard);
 }
 
 void World::OnGuestMoved() {
@@ -153,7 +175,8 @@ WorldResult World::Run() {
   result.switched_over_at = moved_at_;
   result.steps = steps_;
   result.trace_hash = scene_.trace.hash() ^ fabric_->trace_hash();
-  result.trace_tail = scene_.trace.Tail();
+  if (scene_.violation) result.trace_tail = scene_.trace.Tail();
+  result.discarded_pages = kernel_.discarded_pages();
   result.source = source_.engine().Stats();
   result.destination = destination_.engine().Stats();
   return result;

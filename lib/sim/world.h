@@ -32,6 +32,7 @@ struct WorldResult {
   std::uint64_t steps = 0;
   std::uint64_t trace_hash = 0;
   std::string trace_tail;
+  std::uint64_t discarded_pages = 0;  ///< At the destination.
   SessionStats source;
   SessionStats destination;
 };
@@ -60,6 +61,8 @@ class World {
     kStartPush,
     kFetchRest,
     kReclaim,
+    kEarlyDiscard,
+    kEarlyZap,
   };
   struct Event {
     Actor actor = Actor::kVcpu;
@@ -92,6 +95,9 @@ class World {
   void Handle(const Event& event);
 
   // world.cc: what happens to the session.
+  void AllowActivation();
+  void EarlyDiscard();
+  void EarlyZap();
   void PrePageRound();
   void SwitchOver();
   void NoteStale();
@@ -124,6 +130,8 @@ class World {
   std::size_t rounds_done_ = 0;
   bool guest_stopped_ = false;
   bool guest_moved_ = false;
+  bool activation_allowed_ = false;
+  PageRun early_discard_;  // Under way; empty: none.
   bool push_start_planned_ = false;
   bool fetch_rest_called_ = false;
   std::optional<Nanos> settled_at_;

@@ -14,6 +14,8 @@ void World::CheckTable() {
   for (PageIndex page = 0; page < table.size(); ++page) {
     const PageState state = table.state(page);
     ++counts[static_cast<std::size_t>(state)];
+    // What was given back stays mapped for the pager, or is absent before the kernel has taken it.
+    if (kernel_.zapped(page) || kernel_.zapping(page)) continue;
     if ((state == PageState::kMapped) == kernel_.owned_by_guest(page)) continue;
     // A run of which a part was mapped before the kernel said EAGAIN is in the table before Poll returns.
     scene_.Report("the page table says what is mapped",

@@ -55,6 +55,8 @@ GuestConfig RandomGuest(SplitMix64& random, std::uint64_t pages) {
   guest.stride = random.Between(2, 17);
   guest.touches_per_vcpu = random.Between(1, 2 * pages / guest.vcpus + 16);
   guest.write_percent = static_cast<std::uint32_t>(random.Between(0, 100));
+  if (random.OneIn(3)) guest.discard_percent = static_cast<std::uint32_t>(random.Between(1, 30));
+  if (random.OneIn(3)) guest.early_discard_every = static_cast<Nanos>(random.Between(200, 50'000));
   guest.think = static_cast<Nanos>(random.OneIn(2) ? random.Between(0, 500) : random.Between(0, 20'000));
   return guest;
 }
@@ -145,11 +147,11 @@ std::string Describe(const WorldConfig& config) {
   return fmt::format(
       "regions{}; latency {} ns, {:.3g} bit/s, jitter {} ns, spread {} ns; {} push and {} demand channels; push {} "
       "window "
-      "{} batch {}; predictor {}; {} vCPUs; {} pre-page rounds; {} demand slots; {} faults",
+      "{} batch {}; predictor {}; {} vCPUs, {} % discards; {} pre-page rounds; {} demand slots; {} faults",
       regions, config.link.latency, config.link.bits_per_second, config.link.jitter, config.link.landing_spread,
       config.push_channels, config.demand_channels, config.push.enabled ? "on" : "off", config.push.window_bytes,
-      config.push.batch_bytes, config.predictor, config.guest.vcpus, config.prepage.rounds,
-      config.destination.demand_slots, config.faults.size());
+      config.push.batch_bytes, config.predictor, config.guest.vcpus, config.guest.discard_percent,
+      config.prepage.rounds, config.destination.demand_slots, config.faults.size());
 }
 
 }  // namespace farfault::sim

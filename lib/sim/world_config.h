@@ -33,6 +33,10 @@ struct GuestConfig {
   std::uint64_t stride = 1;
   std::uint64_t touches_per_vcpu = 100;
   std::uint32_t write_percent = 30;
+  /// Of 100 touches, how many give the page back to the kernel instead.
+  std::uint32_t discard_percent = 0;
+  /// At most, between two discards at the destination while the guest still runs at the source; 0: none.
+  Nanos early_discard_every = 0;
   /// At most, between two touches of one vCPU.
   Nanos think = 1000;
   /// At most, between two writes at the source; 0: none.

@@ -25,7 +25,7 @@ void World::Step() {
   fabric_->AdvanceTo(scene_.now);
   if (!wire_is_first) Handle(agenda_.Pop());
   if (wire_.TakeWakeUp(kSourceSide)) Wake(source_thread_, Actor::kSourceThread);
-  if (wire_.TakeWakeUp(kDestinationSide) || kernel_.has_faults()) Wake(destination_thread_, Actor::kDestinationThread);
+  if (wire_.TakeWakeUp(kDestinationSide) || kernel_.has_events()) Wake(destination_thread_, Actor::kDestinationThread);
 }
 
 void World::Wake(Thread& thread, Actor actor) {
@@ -74,7 +74,13 @@ void World::PollSource() {
 void World::PollDestination() {
   const bool progress = destination_.engine().Poll();
   const Nanos cost = kernel_.TakeCost();
-  for (const std::size_t vcpu : std::exchange(kernel_.woken(), {})) At(scene_.now + cost, Actor::kVcpu, vcpu);
+  for (const std::size_t caller : std::exchange(kernel_.woken(), {})) {
+    if (caller < guest_.vcpus()) {
+      At(scene_.now + cost, Actor::kVcpu, caller);
+    } else {
+      At(scene_.now + cost + scene_.UpTo(config_.scheduling.wake_latency), Actor::kEarlyZap);
+    }
+  }
   if (++polls_ % kCheckTableEvery == 0) CheckTable();
   AfterPoll(destination_thread_, Actor::kDestinationThread, progress, cost);
 }
@@ -112,7 +118,7 @@ void World::Handle(const Event& event) {
       PrePageRound();
       break;
     case Actor::kAllowActivation:
-      destination_.engine().AllowActivation();
+      AllowActivation();
       break;
     case Actor::kStartPush:
       source_.engine().StartPush(guest_.Holes());
@@ -125,6 +131,12 @@ void World::Handle(const Event& event) {
     case Actor::kReclaim:
       kernel_.ReclaimOne();
       At(scene_.now + 1 + scene_.UpTo(config_.kernel.reclaim_every), Actor::kReclaim);
+      break;
+    case Actor::kEarlyDiscard:
+      EarlyDiscard();
+      break;
+    case Actor::kEarlyZap:
+      EarlyZap();
       break;
   }
   WatchPhases();

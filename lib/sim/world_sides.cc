@@ -31,8 +31,8 @@ bool AnyStaged(const WorldConfig& config) {
 }  // namespace
 
 WireMemory::WireMemory(Transport& transport, std::uint64_t length, RemoteAccess access)
-    : lines_((length + sizeof(Line) - 1) / sizeof(Line)),
-      registration_(MustRegister(transport, std::as_writable_bytes(std::span(lines_)).first(length), access)) {}
+    : lines_(std::make_unique_for_overwrite<Line[]>((length + sizeof(Line) - 1) / sizeof(Line))),
+      registration_(MustRegister(transport, {lines_.get()->bytes, length}, access)) {}
 
 std::vector<Channel*> SideChannels::Pointers(const std::vector<std::unique_ptr<Channel>>& channels) {
   std::vector<Channel*> pointers;
@@ -47,6 +47,7 @@ SourceSide::SourceSide(Scene& scene, SimFabric& fabric, PageImage& image)
       lists_(*transport_, Pusher::ListBytes(scene.config.push_channels), RemoteAccess::kNone),
       control_buffers_(*transport_, ControlLink::kBufferBytes, RemoteAccess::kNone),
       predictor_(PredictorOf(scene.config)) {
+  std::ranges::fill(tables_.bytes(), std::byte{0});
   for (std::size_t i = 0; i < scene.config.regions.size(); ++i) {
     regions_.push_back(MustRegister(*transport_, image.region(i), RemoteAccess::kRead));
   }

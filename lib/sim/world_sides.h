@@ -20,7 +20,7 @@
 
 namespace farfault::sim {
 
-/// Zeroed memory that is registered with a transport.
+/// Memory that is registered with a transport; what is in it at first means nothing.
 class WireMemory {
  public:
   WireMemory(Transport& transport, std::uint64_t length, RemoteAccess access);
@@ -33,7 +33,7 @@ class WireMemory {
   struct alignas(64) Line {
     std::byte bytes[64];
   };
-  std::vector<Line> lines_;
+  std::unique_ptr<Line[]> lines_;
   std::unique_ptr<RegisteredMemory> registration_;
 };
 

@@ -13,6 +13,7 @@ enum class Mutant {
   kIgnoreDirtySet = 3,   ///< The destination keeps pre-paged pages that were written afterwards.
   kMapWithoutRead = 4,   ///< A push that arrives while the READ is out is mapped at once.
   kApplyDirtyEarly = 5,  ///< The dirty set is applied before the run lists that were sent ahead of it.
+  kIgnoreDiscards = 6,   ///< The destination maps what comes for a page that the guest has given back.
 };
 
 #ifdef FARFAULT_MUTANT

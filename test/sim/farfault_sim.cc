@@ -27,6 +27,7 @@ struct Options {
   std::uint64_t seeds = kDefaultSeeds;
   bool trace = false;
   bool expect_caught = false;
+  bool twice = false;
   std::string program;
 };
 
@@ -47,6 +48,7 @@ struct Totals {
   std::uint64_t pushed = 0;
   std::uint64_t prepaged = 0;
   std::uint64_t duplicates = 0;
+  std::uint64_t discarded = 0;
   std::uint64_t hash = 0;
 
   void Add(const WorldResult& result) {
@@ -56,14 +58,15 @@ struct Totals {
     network_faults += result.destination.faults_network;
     pushed += result.destination.pages_pushed;
     prepaged += result.destination.pages_prepaged;
+    discarded += result.discarded_pages;
     duplicates += result.destination.duplicates;
     hash = (hash ^ result.trace_hash) * 0x100000001b3u;
   }
   void Print() const {
     fmt::print(
         "{} seeds: every invariant held. {} steps, {} network faults, {} pages pushed, {} pre-paged, {} came twice, {} "
-        "sessions were broken on purpose. Trace {:016x}\n",
-        seeds, steps, network_faults, pushed, prepaged, duplicates, failed_sessions, hash);
+        "discarded, {} sessions were broken on purpose. Trace {:016x}\n",
+        seeds, steps, network_faults, pushed, prepaged, duplicates, discarded, failed_sessions, hash);
   }
 };
 
@@ -76,6 +79,10 @@ int Run(const Options& options) {
       PrintViolation(options, seed, result);
       if (options.expect_caught) fmt::print("caught after {} seeds\n", seed - options.first + 1);
       return options.expect_caught ? 0 : 1;
+    }
+    if (options.twice && RunSeed(seed).trace_hash != result.trace_hash) {
+      fmt::print("seed {}: the same seed gave another run\n", seed);
+      return 1;
     }
     totals.Add(result);
     if (options.trace && result.failed) fmt::print("the session failed: {}\n", result.failure);
@@ -100,6 +107,7 @@ int main(int argc, char** argv) {
   app.add_option("--first", options.first, "First seed")->excludes(one)->capture_default_str();
   app.add_option("--seeds", options.seeds, "How many seeds (default: FARFAULT_SIM_SEEDS, or 1000)")->excludes(one);
   app.add_flag("--trace", options.trace, "Print everything that happens, on standard error");
+  app.add_flag("--twice", options.twice, "Run every seed twice, and fail when the two runs differ");
   app.add_flag("--expect-caught", options.expect_caught, "Succeed when a checker notices something");
   CLI11_PARSE(app, argc, argv);
   if (*one) {
