@@ -1,5 +1,5 @@
-// Moves 64 MiB of memory from a source to a destination in one process, over TCP on the loopback interface. In real life
-// the two halves below run in two processes or on two hosts, and what "runs" in the memory is a guest.
+// Moves 64 MiB of memory from a source to a destination in one process, over TCP on the loopback interface. In real
+// life the two halves below run in two processes or on two hosts, and what "runs" in the memory is a guest.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>

@@ -53,7 +53,7 @@ class PlainCopy {
     auto target = OwnedRegion::CreateShared("copy", kImageBytes);
     if (!target.ok()) return target.status();
     PlainCopy copy(source, *std::move(target));
-    // Populated by a copy: under some hypervisors the first access of the kernel to a page costs as much as a copy of it.
+    // Populated by a copy: under some hypervisors the kernel's first access to a page costs as much as a copy of it.
     Rates not_counted;
     if (absl::Status status = copy.Run(kImageBytes, {}, not_counted); !status.ok()) return status;
     return copy;

@@ -47,8 +47,8 @@ class SourceHost {
   /// Ends the session, drained or not, and returns what it counted.
   absl::StatusOr<SessionStats> EndMove(bool drain);
 
-  /// Sends the first `bytes` of the first region to whoever listens on `port`, plainly. Returns at once; the receiver knows when it
-  /// is over, and WaitUntilCopied tells errors.
+  /// Sends the first `bytes` of the first region to whoever listens on `port`, plainly. Returns at once; the receiver
+  /// knows when it is over, and WaitUntilCopied tells errors.
   absl::Status BeginPlainCopy(std::uint16_t port, std::uint64_t bytes, const SocketCopyShape& shape);
   absl::Status WaitUntilCopied();
 

@@ -55,8 +55,8 @@ class PagePlacement {
   /// Maps zeros.
   virtual MapResult MapZeros(PageRun run) = 0;
 
-  /// Answers a fault on a page that has been mapped before: two threads touched it, or the kernel took the mapping away,
-  /// or the guest gave the page back to it and now expects zeros.
+  /// Answers a fault on a page that has been mapped before: two threads touched it, or the kernel took the mapping
+  /// away, or the guest gave the page back to it and now expects zeros.
   virtual MapResult MapAgain(PageIndex page) { return direct(page) ? MapLanded({page, 1}) : MapZeros({page, 1}); }
 
   /// Pages per chunk that TryCollapse takes (512 for small pages on 2 MiB), 0 when `page`'s region has none.

@@ -97,8 +97,8 @@ PageRun Pusher::NextRun(Sender& sender, std::uint64_t max_bytes) {
   return {};
 }
 
-// A run that is longer than what the batch has room for is one large page: it goes alone, and one that is larger than the
-// window only when nothing else is out.
+// A run that is longer than what the batch has room for is one large page: it goes alone, and one that is larger than
+// the window only when nothing else is out.
 bool Pusher::FitsBatch(PageRun run) const {
   const std::uint64_t bytes = run.count * layout_.page_size(run.first);
   if (runs_ > 0) return batch_filled_ + bytes <= batch_bytes_;

@@ -19,9 +19,9 @@
 
 namespace farfault::sim {
 
-/// The destination's kernel: which pages the guest has mapped, who waits for one, and what userfaultfd would say. Direct
-/// regions land in the guest's own memory; staged ones in demand frames and are copied. Holds the guest's memory, and
-/// checks every mapping: at most once, the source's bytes, zeros for holes and for what was discarded.
+/// The destination's kernel: which pages the guest has mapped, who waits for one, and what userfaultfd would say.
+/// Direct regions land in the guest's own memory; staged ones in demand frames and are copied. Holds the guest's
+/// memory, and checks every mapping: at most once, the source's bytes, zeros for holes and for what was discarded.
 class SimKernel final : public PagePlacement, public FaultFeed {
  public:
   /// `source` is what the pages have to be; both outlive this object. Demand frames for `slots` staged pages.

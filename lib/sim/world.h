@@ -37,8 +37,8 @@ struct WorldResult {
   SessionStats destination;
 };
 
-/// One migration from beginning to end: the engines that ship, a guest, two kernels' worth of trouble and a wire, all on
-/// a virtual clock and all decided by the configuration. One thread; several worlds may run in several threads.
+/// One migration from beginning to end: the engines that ship, a guest, two kernels' worth of trouble and a wire, all
+/// on a virtual clock and all decided by the configuration. One thread; several worlds may run in several threads.
 class World {
  public:
   explicit World(const WorldConfig& config);

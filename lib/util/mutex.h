@@ -11,8 +11,8 @@
 
 namespace farfault {
 
-/// std::mutex with thread annotations. Not absl::Mutex: a distribution builds Abseil without ThreadSanitizer, which then
-/// does not see its locks and reports races where there are none.
+/// std::mutex with thread annotations. Not absl::Mutex: a distribution builds Abseil without ThreadSanitizer, which
+/// then does not see its locks and reports races where there are none.
 class ABSL_LOCKABLE Mutex {
  public:
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() { mutex_.lock(); }
@@ -34,13 +34,13 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
   Mutex& mutex_;
 };
 
-/// What waits for a change of something that a mutex guards. Whoever makes the change notifies while it holds the mutex.
+/// What waits for a change of something that a mutex guards. Whoever makes the change notifies while holding the mutex.
 class CondVar {
  public:
   void NotifyAll() { changed_.notify_all(); }
 
-  /// Waits, with the mutex given up meanwhile, until `condition()` holds; it is asked under the mutex. False: it did not
-  /// at the deadline.
+  /// Waits, with the mutex given up meanwhile, until `condition()` holds; it is asked under the mutex. False: it did
+  /// not at the deadline.
   template <typename Condition>
   bool WaitUntil(Mutex* mutex, absl::Time deadline, Condition condition) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     std::unique_lock lock(mutex->mutex_, std::adopt_lock);

@@ -47,7 +47,9 @@ TEST_CASE("a request that is not accepted is rejected, and the listener goes on"
   const auto listener = sides.Listen(fabric);
   bool accepted = false;
   std::thread accept([&] {
-    { const auto rejected = listener->Accept(absl::Now() + kPatience); }
+    {
+      const auto rejected = listener->Accept(absl::Now() + kPatience);
+    }
     const auto incoming = listener->Accept(absl::Now() + kPatience);
     accepted = incoming.ok() && (*incoming)->Accept({}).ok();
   });

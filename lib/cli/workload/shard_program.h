@@ -11,8 +11,8 @@
 namespace farfault {
 
 /// One thread's share of the program: an endless, seeded mix of queries, updates and insertions on one shard. Some
-/// documents are far more popular than others, and popular ones tend to be neighbours; so are words near their beginning. Every answer is checked: against
-/// the seals, against the text, and against the ledger. One thread.
+/// documents are far more popular than others, and popular ones tend to be neighbours; so are words near their
+/// beginning. Every answer is checked: against the seals, against the text, and against the ledger. One thread.
 class ShardProgram {
  public:
   ShardProgram(GuestIndex& index, const Ledger& ledger) : index_(index), ledger_(ledger) {}
@@ -37,7 +37,8 @@ class ShardProgram {
   bool CheckPostings(const Word& word);
   bool Occurs(std::uint64_t posting, std::string_view text);
   Word* AskFor(std::string_view text);
-  /// A word of the text that is (not) indexed from the start, looked for from a place that tends to be near its beginning; empty: none.
+  /// A word of the text that is (not) indexed from the start, looked for from a place that tends to be near its
+  /// beginning; empty: none.
   std::string_view AnyWord(const Document& document, bool indexed);
 
   GuestIndex& index_;

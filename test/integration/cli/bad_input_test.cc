@@ -124,7 +124,9 @@ TEST_CASE("an address in use is refused") {
 
 TEST_CASE("an address where nobody is, is given up after --wait") {
   std::string address;
-  { address = Stranger().address(); }
+  {
+    address = Stranger().address();
+  }
   CheckRefused({{"fetch", "--from", address, "--wait", "500ms"}, 1, {address}});
   CheckRefused(
       {{"fetch", "--from", "tcp://no-such-host.invalid:7000", "--wait", "500ms"}, 1, {"no-such-host.invalid"}});

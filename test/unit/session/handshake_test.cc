@@ -21,7 +21,8 @@ HelloMessage Hello(Role role) {
 }
 
 // Addresses are only compared here, never followed.
-GuestMemory Memory(const std::vector<std::pair<std::string, std::uint64_t>>& regions, std::uint64_t page_size = kSmallPage) {
+GuestMemory Memory(const std::vector<std::pair<std::string, std::uint64_t>>& regions,
+                   std::uint64_t page_size = kSmallPage) {
   std::vector<Region> made;
   std::uint64_t address = std::uint64_t{1} << 40;
   for (const auto& [name, length] : regions) {
