@@ -139,6 +139,18 @@ changed_sources() {
   done | sort -u
 }
 
+# The build's compile commands, less the further ones of sources that are compiled more than once: clang-tidy would look at
+# such a source as often.
+write_tidy_commands() {
+  mkdir -p "$1"
+  awk 'BEGIN { RS = "}"; ORS = "" }
+    match($0, /"file": "[^"]*"/) && !seen[substr($0, RSTART, RLENGTH)]++ {
+      sub(/^[^{]*/, "")
+      printf "%s%s}", kept++ ? ",\n" : "[\n", $0
+    }
+    END { print "\n]\n" }' build/compile_commands.json >"$1/compile_commands.json"
+}
+
 check_tidy() {
   local -a sources
   local log
@@ -152,7 +164,8 @@ check_tidy() {
   done)
   ((${#sources[@]} > 0)) || { printf '  nothing has changed\n' >&2; return; }
   printf '  %d sources\n' "${#sources[@]}" >&2
-  log=$(printf '%s\n' "${sources[@]}" | xargs -d '\n' -P "$JOBS" -n 1 "$(llvm_tool clang-tidy)" -p build --quiet 2>&1) && return
+  write_tidy_commands build/tidy
+  log=$(printf '%s\n' "${sources[@]}" | xargs -d '\n' -P "$JOBS" -n 1 "$(llvm_tool clang-tidy)" -p build/tidy --quiet 2>&1) && return
   grep -vE '^[0-9]+ warnings? (generated|treated)|^Suppressed|^Use -header-filter' <<<"$log" >&2
   return 1
 }
