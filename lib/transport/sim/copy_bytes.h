@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "lib/util/device_access.h"
+
 namespace farfault::sim {
 
 template <typename Word>
@@ -35,17 +37,9 @@ void CopyWord(std::byte* to, const std::byte* from) {
 inline void CopyBytes(std::byte* to, const std::byte* from, std::size_t length) {
   if (length == 1) return CopyWord<std::uint8_t>(to, from);
   if (length == sizeof(std::uint64_t)) return CopyWord<std::uint64_t>(to, from);
-#ifdef __SANITIZE_THREAD__
-  // A race with the guest on a page's bytes is part of the job; tell the tool by going word by word.
-  for (; length >= sizeof(std::uint64_t); length -= sizeof(std::uint64_t)) {
-    CopyWord<std::uint64_t>(to, from);
-    to += sizeof(std::uint64_t);
-    from += sizeof(std::uint64_t);
-  }
-  for (; length > 0; --length) CopyWord<std::uint8_t>(to++, from++);
-#else
-  if (length > 0) std::memcpy(to, from, length);
-#endif
+  if (length == 0) return;
+  const DeviceAccess access;
+  std::memcpy(to, from, length);
 }
 
 }  // namespace farfault::sim

@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "lib/util/device_access.h"
+
 namespace farfault {
 namespace {
 
@@ -86,7 +88,10 @@ FrameReader::Result FrameReader::Receive() {
   msghdr message{};
   message.msg_iov = parts.data();
   message.msg_iovlen = part_count;
-  const ssize_t got = recvmsg(socket_, &message, MSG_DONTWAIT);
+  const ssize_t got = [&] {
+    const DeviceAccess access;
+    return recvmsg(socket_, &message, MSG_DONTWAIT);
+  }();
   lookup.pin = {};
   if (got <= 0) return OnReceiveError(got == 0 ? 0 : errno);
   const auto bytes = static_cast<std::uint64_t>(got);
@@ -265,6 +270,7 @@ void FrameReader::CopyIn(std::byte* target, std::uint64_t count, std::uint64_t t
   } else if (IsAtomicAccess(reinterpret_cast<std::uint64_t>(target), total)) {
     StoreAtomically<std::uint64_t>(target, bytes);
   } else {
+    const DeviceAccess access;
     std::memcpy(target, bytes, count);
   }
   begin_ += count;

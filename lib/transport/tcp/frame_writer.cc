@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "lib/util/device_access.h"
+
 namespace farfault {
 
 void FrameWriter::Flush() {
@@ -234,7 +236,10 @@ bool FrameWriter::Send() {
   msghdr message{};
   message.msg_iov = gather.parts.data();
   message.msg_iovlen = gather.part_count;
-  const ssize_t sent = sendmsg(socket_, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  const ssize_t sent = [&] {
+    const DeviceAccess access;
+    return sendmsg(socket_, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  }();
   if (sent < 0) return OnSendError(errno);
   Consume(static_cast<std::uint64_t>(sent));
   return true;
