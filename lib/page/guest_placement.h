@@ -81,9 +81,6 @@ class GuestPlacement final : public PagePlacement {
   /// Takes the peer's right to write away, and unpins the memory. Nothing may be on its way any more.
   void RevokeFrames();
 
-  /// OK until a method has returned kFailed; then what the kernel refused.
-  const absl::Status& failure() const { return failure_; }
-
   bool direct(PageIndex page) const override;
   Frame DemandFrame(PageIndex page, std::uint32_t slot) override;
   MapResult MapDemanded(PageIndex page, std::uint32_t slot) override;
@@ -94,6 +91,7 @@ class GuestPlacement final : public PagePlacement {
   std::uint32_t chunk_pages(PageIndex page) const override;
   bool TryCollapse(PageRun chunk) override;
   bool Forget(PageRun run) override;
+  const absl::Status& failure() const override { return failure_; }
 
  private:
   struct Place {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "absl/status/status.h"
 #include "farfault/page.h"
 
 namespace farfault {
@@ -12,7 +13,7 @@ enum class MapStatus : std::uint8_t {
   kOk,         ///< All of the run is mapped and its waiters are awake.
   kRetry,      ///< `pages_done` pages were mapped; drain the fault feed, then go on behind them (EAGAIN).
   kGuestGone,  ///< The process that lived in the memory has exited (ESRCH).
-  kFailed,     ///< See the placement's failure(); no page behind `pages_done` was mapped.
+  kFailed,     ///< See PagePlacement::failure(); no page behind `pages_done` was mapped.
 };
 
 struct MapResult {
@@ -69,6 +70,9 @@ class PagePlacement {
   /// Before the switchover only: the bytes of the run are out of date. Staged placement takes the pages out of
   /// the guest's mapping again; direct placement has nothing to do.
   virtual bool Forget(PageRun run) = 0;
+
+  /// OK until a method has returned kFailed; then what was refused, to which page and why.
+  virtual const absl::Status& failure() const = 0;
 };
 
 }  // namespace farfault

@@ -58,7 +58,9 @@ void DestinationEngine::Move(PageIndex page, PageState to) {
 
 void DestinationEngine::CheckMap(MapStatus status) {
   if (status == MapStatus::kGuestGone) Fail(absl::AbortedError("the process that the guest lives in has exited"));
-  if (status == MapStatus::kFailed) Fail(absl::InternalError("the kernel refused to map a page that has landed"));
+  if (status != MapStatus::kFailed) return;
+  const absl::Status& refused = world_.placement.failure();
+  Fail(refused.ok() ? absl::InternalError("the kernel has mapped a page that had not landed: this is a bug") : refused);
 }
 
 void DestinationEngine::AllowActivation() {

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "farfault/page.h"
 #include "lib/fault/fault_feed.h"
 #include "lib/page/page_bitmap.h"
@@ -73,6 +74,7 @@ class SimKernel final : public PagePlacement, public FaultFeed {
   std::uint32_t chunk_pages(PageIndex page) const override;
   bool TryCollapse(PageRun chunk) override;
   bool Forget(PageRun run) override;
+  const absl::Status& failure() const override { return never_; }
 
  private:
   struct Parked {
@@ -112,6 +114,7 @@ class SimKernel final : public PagePlacement, public FaultFeed {
   std::vector<std::size_t> woken_;
   // How often what is mapped may be mapped again.
   std::vector<std::uint32_t> excused_;
+  const absl::Status never_;  // This kernel refuses nothing.
   bool switched_over_ = false;
   std::uint64_t discarded_pages_ = 0;
   Nanos cost_ = 0;

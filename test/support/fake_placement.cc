@@ -47,6 +47,7 @@ void FakePlacement::Check(PageRun run, bool needs_direct, const char* what) {
 
 MapResult FakePlacement::NextResult(PlacementCall kind, PageRun run) {
   calls_.push_back({kind, run});
+  if (!failure_.ok()) return {MapStatus::kFailed, 0};
   if (retry_always_) return {MapStatus::kRetry, 0};
   if (script_.empty()) return {MapStatus::kOk, run.count};
   const MapResult result = script_.front();

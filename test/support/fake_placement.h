@@ -7,8 +7,10 @@
 #include <ostream>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "lib/page/page_bitmap.h"
 #include "lib/page/page_layout.h"
 #include "lib/page/placement.h"
@@ -42,6 +44,8 @@ class FakePlacement final : public PagePlacement {
   void Script(MapResult result) { script_.push_back(result); }
   /// Every Map call answers kRetry with no page done until this is called with false.
   void RetryAlways(bool on) { retry_always_ = on; }
+  /// From now on every Map call fails, for this reason.
+  void FailWith(absl::Status failure) { failure_ = std::move(failure); }
   void DeclineCollapses(bool on) { decline_collapses_ = on; }
   /// The frames of a direct region, for the peer's WRITEs.
   std::span<std::byte> frames(std::size_t region) { return frames_[region]; }
@@ -60,6 +64,7 @@ class FakePlacement final : public PagePlacement {
   std::uint32_t chunk_pages(PageIndex page) const override;
   bool TryCollapse(PageRun chunk) override;
   bool Forget(PageRun run) override;
+  const absl::Status& failure() const override { return failure_; }
 
  private:
   std::span<std::byte> FrameOf(PageIndex page);
@@ -77,6 +82,7 @@ class FakePlacement final : public PagePlacement {
   std::vector<Call> calls_;
   std::deque<MapResult> script_;
   std::vector<std::string> violations_;
+  absl::Status failure_;
   bool retry_always_ = false;
   bool decline_collapses_ = false;
 };

@@ -553,6 +553,46 @@ TEST_CASE("whatever the source sends at the wrong time or malformed fails the se
   CHECK_FALSE(harness.engine->Poll());
 }
 
+TEST_CASE("what the kernel refuses to map is told in the kernel's words", "[destination]") {
+  DestinationHarness harness({.direct = {GENERATE(true, false)}});
+  harness.Activate(true);
+  SECTION("a demanded page") {
+    harness.feed.Fault(3);
+    harness.Settle();
+  }
+  SECTION("a page that was pushed") {
+    harness.Push({{3, 1}});
+    harness.placement.RetryAlways(true);
+    harness.engine->Poll();
+    harness.placement.RetryAlways(false);
+    if (harness.placement.direct(3)) harness.feed.Fault(3);
+  }
+  SECTION("a hole") {
+    harness.SendRuns(MessageType::kHoles, {{3, 1}});
+    harness.Settle();
+    harness.feed.Fault(3);
+  }
+  SECTION("a page that was mapped before") {
+    harness.feed.Fault(3);
+    harness.Serve();
+    harness.feed.Fault(3);
+  }
+  SECTION("a page in the background") {
+    harness.placement.RetryAlways(true);
+    harness.Push({{3, 1}});
+    harness.SendPushComplete(1);
+    for (int i = 0; i < 3; ++i) harness.engine->Poll();
+    harness.placement.RetryAlways(false);
+  }
+  harness.placement.FailWith(absl::ResourceExhaustedError("region 'ram': out of memory"));
+  for (int i = 0; i < 10; ++i) {
+    harness.demand.Complete();
+    harness.engine->Poll();
+  }
+  CHECK(harness.engine->phase() == Phase::kFailed);
+  CHECK(harness.engine->failure() == absl::ResourceExhaustedError("region 'ram': out of memory"));
+}
+
 TEST_CASE("the metadata of a page is what the destination keeps for it", "[destination]") {
   DestinationHarness harness({.regions = {{{0, 1u << 16}, 1}}, .chunk_pages = 512});
   CHECK(harness.engine->Stats().metadata_bytes_per_page > 1.1);
