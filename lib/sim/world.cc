@@ -145,7 +145,6 @@ void World::WatchPhases() {
 
 bool World::Finished() {
   using SourcePhase = SourceEngine::Phase;
-  using DestinationPhase = DestinationEngine::Phase;
   const SourcePhase source = source_.engine().phase();
   const DestinationPhase destination = destination_.engine().phase();
   const bool source_over = source == SourcePhase::kDrained || source == SourcePhase::kFailed;

@@ -1,0 +1,122 @@
+#include "lib/session/demand_arrivals.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "lib/util/mutant.h"
+
+namespace farfault {
+namespace {
+
+constexpr std::uint32_t kReadAheadSlots = 16;
+
+}  // namespace
+
+DemandArrivals::DemandArrivals(DestinationPages& pages, DestinationProgress& progress, const SourcePeer& source,
+                               std::span<Channel* const> channels, DemandReader::Scratch scratch, std::uint32_t slots)
+    : pages_(pages),
+      progress_(progress),
+      reader_(pages.layout(), source, channels, pages.placement(), scratch, slots),
+      most_reads_ahead_(std::clamp(slots / 2, 1u, kReadAheadSlots)) {
+  unmapped_.reserve(slots);
+}
+
+bool DemandArrivals::Read(PageIndex page, ReadOptions options) {
+  if (reader_.Read(page, options) != PostResult::kOk) return false;
+  pages_.Move(page, PageState::kWanted);
+  return true;
+}
+
+bool DemandArrivals::ReadAhead() {
+  const PageTable& table = pages_.table();
+  bool progress = false;
+  while (reads_ahead_ < most_reads_ahead_ && table.count(PageState::kAbsent) > 0) {
+    const PageIndex limit = std::min(read_ahead_at_ + DestinationPages::kStatesPerRound, table.size());
+    const PageRun absent = table.NextRun(PageState::kAbsent, read_ahead_at_, limit, 1);
+    if (absent.count == 0) {
+      read_ahead_at_ = limit == table.size() ? 0 : limit;
+      return true;
+    }
+    if (!Read(absent.first, {.ahead = true})) break;
+    read_ahead_at_ = absent.first + 1;
+    ++reads_ahead_;
+    progress = true;
+  }
+  return progress;
+}
+
+bool DemandArrivals::Take() {
+  std::array<DemandedPage, 16> demanded;
+  const std::size_t count = reader_.Poll(demanded);
+  for (const DemandedPage& page : std::span(demanded).first(count)) {
+    if (!progress_.failed()) OnDemanded(page);
+  }
+  if (reader_.broken() && progress_.phase() == DestinationPhase::kRunning) {
+    progress_.Fail(
+        absl::UnavailableError("the demand channel to the source is lost; pages that are missing here stay parked"));
+  }
+  return count > 0;
+}
+
+void DemandArrivals::OnDemanded(const DemandedPage& demanded) {
+  const auto [page, slot, claim, ahead] = demanded;
+  if (claim > Claim::kPosted) {
+    return progress_.Fail(absl::DataLossError(fmt::format("the source's claim on page {} makes no sense", page)));
+  }
+  const PageState state = pages_.state(page);
+  const bool arrived = state == PageState::kWantedArrived;
+  SessionStats& stats = pages_.stats();
+  stats.bytes_received += pages_.layout().page_size(page);
+  if (ahead) {
+    ++stats.pages_fetched;
+    --reads_ahead_;
+  } else {
+    ++stats.pages_demanded;
+  }
+  if (claim == Claim::kPosted) ++stats.duplicates;
+  const bool direct = pages_.placement().direct(page);
+  // A push that is out would overwrite the frame later. A staged page has its frame to itself.
+  if (claim == Claim::kPosted && !arrived && direct && !MutantIs(Mutant::kMapOnPosted)) {
+    reader_.Release(slot);
+    return pages_.Move(page, PageState::kArriving);
+  }
+  // A staged page has landed when it is mapped: until then its bytes are nowhere but in the demand slot.
+  if (direct && (state == PageState::kWanted || arrived)) pages_.Land(page);
+  if (!MapDemanded(page, slot)) unmapped_.push_back({page, slot});
+}
+
+bool DemandArrivals::MapDemanded(PageIndex page, std::uint32_t slot) {
+  if (pages_.discarded(page)) pages_.Land(page);
+  if (pages_.state(page) == PageState::kHole) {
+    if (!pages_.MapHole(page)) return false;
+    reader_.Release(slot);
+    return true;
+  }
+  if (pages_.state(page) == PageState::kMapped) {
+    // While this was put off, another fault or a neighbour has had the page mapped. The guest may have given it back
+    // since: these bytes are too old.
+    pages_.RecordWake(page);
+    reader_.Release(slot);
+    return true;
+  }
+  const MapResult result = pages_.placement().MapDemanded(page, slot);
+  if (result.status == MapStatus::kRetry) return false;
+  pages_.CheckMap(result.status);
+  if (result.status == MapStatus::kOk) {
+    if (!pages_.placement().direct(page)) pages_.Land(page);
+    pages_.Move(page, PageState::kMapped);
+    pages_.RecordWake(page);
+  }
+  reader_.Release(slot);
+  return true;
+}
+
+bool DemandArrivals::RetryUnmapped() {
+  if (unmapped_.empty()) return false;
+  std::erase_if(unmapped_, [this](const Unmapped& entry) { return MapDemanded(entry.page, entry.slot); });
+  return true;  // Also when none could be mapped: nothing wakes a thread that sleeps on a retry.
+}
+
+}  // namespace farfault

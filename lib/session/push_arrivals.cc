@@ -1,0 +1,121 @@
+#include "lib/session/push_arrivals.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/util/mutant.h"
+
+namespace farfault {
+namespace {
+
+// Arrivals are taken in between faults, a bounded number of pages at a time.
+constexpr std::uint64_t kPagesPerRound = 1024;
+constexpr std::uint64_t kStagedPagesPerRound = 32;
+
+}  // namespace
+
+PushArrivals::PushArrivals(DestinationPages& pages, DestinationProgress& progress, FaultAnswerer& answerer,
+                           const SourcePeer& source, RunListReceiver::Resources push)
+    : pages_(pages),
+      progress_(progress),
+      answerer_(answerer),
+      channels_(push.channels.size()),
+      receiver_(pages.layout(), source, pages.placement(), std::move(push)) {
+  if (!receiver_.Start()) progress_.Fail(absl::UnavailableError(receiver_.error()));
+}
+
+bool PushArrivals::HasTakenIn(const std::array<std::uint64_t, kMaxPushChannels>& lists_sent) const {
+  for (std::size_t i = 0; i < channels_; ++i) {
+    if (receiver_.lists_done(i) < lists_sent[i]) return false;
+  }
+  return true;
+}
+
+bool PushArrivals::Take() {
+  bool progress = false;
+  // Each page may have to be mapped by way of the ring of pending faults.
+  std::uint64_t budget = std::min<std::uint64_t>(kPagesPerRound, answerer_.room());
+  while (budget > 0 && !progress_.failed() && receiver_.Next()) {
+    const RunListReceiver::Arrival& arrival = receiver_.current();
+    if (arrival.prepaged == progress_.guest_may_run()) {
+      progress_.Fail(absl::DataLossError(fmt::format("the source {} page {} at the wrong time",
+                                                     arrival.prepaged ? "pre-paged" : "pushed", arrival.run.first)));
+      return true;
+    }
+    const PageRun slice{arrival.run.first, std::min(arrival.run.count, budget)};
+    const std::uint64_t done =
+        arrival.staged == nullptr ? ArriveInPlace(slice, arrival.prepaged) : ArriveStaged(arrival);
+    if (done == 0) return true;  // The kernel asked to retry.
+    receiver_.Advance(done);
+    progress = true;
+    if (arrival.staged != nullptr) break;
+    budget -= std::min(budget, done);
+  }
+  if (receiver_.broken() && progress_.phase() != DestinationPhase::kResident) {
+    progress_.Fail(
+        absl::UnavailableError(fmt::format("{}; pages that are missing here stay parked", receiver_.error())));
+  }
+  return progress;
+}
+
+std::uint64_t PushArrivals::ArriveInPlace(PageRun run, bool prepaged) {
+  SessionStats& stats = pages_.stats();
+  stats.bytes_received += run.count * pages_.layout().page_size(run.first);
+  for (PageIndex page = run.first; page < run.end() && !progress_.failed(); ++page) {
+    ++(prepaged ? stats.pages_prepaged : stats.pages_pushed);
+    ArrivePage(page, prepaged);
+  }
+  return run.count;
+}
+
+void PushArrivals::ArrivePage(PageIndex page, bool prepaged) {
+  if (prepaged && pages_.discarded(page)) return;
+  const PageState state = pages_.state(page);
+  if (state == PageState::kAbsent) {
+    pages_.Land(page);
+  } else if (state == PageState::kWanted) {
+    pages_.Move(page, MutantIs(Mutant::kMapWithoutRead) ? PageState::kLanded : PageState::kWantedArrived);
+    if (MutantIs(Mutant::kMapWithoutRead)) answerer_.AnswerArrived(page);
+  } else if (state == PageState::kArriving) {
+    pages_.Land(page);
+    answerer_.AnswerArrived(page);
+  } else if (!prepaged || state != PageState::kLanded) {
+    progress_.Fail(absl::InternalError(fmt::format("page {} was pushed when it was {}", page, PageStateName(state))));
+  }
+}
+
+std::uint64_t PushArrivals::ArriveStaged(const RunListReceiver::Arrival& arrival) {
+  SessionStats& stats = pages_.stats();
+  const std::uint64_t page_size = pages_.layout().page_size(arrival.run.first);
+  std::uint64_t done = 0;
+  for (; done < std::min(arrival.run.count, kStagedPagesPerRound) && !progress_.failed(); ++done) {
+    if (!InstallStaged(arrival.run.first + done, arrival.staged + done * page_size, arrival.prepaged)) break;
+    ++(arrival.prepaged ? stats.pages_prepaged : stats.pages_pushed);
+    stats.bytes_received += page_size;
+  }
+  return done;
+}
+
+bool PushArrivals::InstallStaged(PageIndex page, const std::byte* bytes, bool prepaged) {
+  const PageState state = pages_.state(page);
+  if (prepaged && pages_.discarded(page)) return true;
+  if (state == PageState::kWanted) {
+    pages_.Move(page, PageState::kWantedArrived);
+    return true;
+  }
+  // The READ was faster and has been counted as a duplicate.
+  if (state != PageState::kAbsent && !prepaged) return true;
+  if (state == PageState::kMapped && pages_.Forget({page, 1}) == 0) return true;  // The session has failed.
+  const MapResult result = pages_.placement().MapStaged({page, 1}, bytes);
+  pages_.CheckMap(result.status);
+  if (result.status == MapStatus::kOk) {
+    pages_.Move(page, PageState::kMapped);
+    pages_.mapper().OnArrived(page);
+    pages_.RecordWake(page);
+  }
+  return result.status != MapStatus::kRetry;
+}
+
+}  // namespace farfault
