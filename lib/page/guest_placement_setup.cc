@@ -92,7 +92,9 @@ absl::Status GuestPlacement::PopulateAliases(const GuestPlacementOptions& option
   for (const Place& place : places_) {
     if (place.alias == nullptr) continue;
     for (const PageRun& run : WithoutHoles(place.pages, holes)) {
-      ranges.push_back({&place.region, {place.alias + place.Offset(run.first), run.count << place.page_shift}});
+      ranges.push_back({&place.region,
+                        {place.alias + place.Offset(run.first), run.count << place.page_shift},
+                        collapse_huge_pages_ && place.region.page_size == kSmallPage});
     }
   }
   if (absl::Status status = Populate(ranges, options.threads, options.progress); !status.ok()) return status;

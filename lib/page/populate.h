@@ -16,6 +16,8 @@ namespace farfault {
 struct PopulateRange {
   const Region* region = nullptr;  ///< For messages; says what kind of memory it is.
   std::span<std::byte> memory;
+  /// On huge folios, as far as the kernel has some. For memory whose addresses and file offsets agree modulo 2 MiB.
+  bool huge = false;
 };
 
 /// Makes every page present and writable, in parallel. `progress` is called as the tick of RunInParallel.

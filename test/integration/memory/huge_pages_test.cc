@@ -1,4 +1,5 @@
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
@@ -138,15 +139,34 @@ TEST_CASE("a whole chunk becomes one huge mapping while its neighbours go on fau
   CHECK(rig.Quiet());
 }
 
-TEST_CASE("a file that does not allow huge pages keeps small ones, and a hint says why", "[memory][huge]") {
-  TmpfsMemory memory("huge=never", 2 * kHugePage);
+// As memfd and tmpfs are unless somebody changes it.
+TEST_CASE("a file that allows no huge pages by itself gets them all the same", "[memory][huge]") {
+  TmpfsMemory memory("huge=never", 3 * kHugePage);
+  // Bytes that the file holds before belong to whoever put them there.
+  FillPattern({memory.mapping.data() + kHugePage + kSmallPage, kSmallPage}, 7);
   auto created = MemoryRig::Create({memory.region()});
+  REQUIRE(created.ok());
+  MemoryRig& rig = **created;
+  INFO((rig.hints().empty() ? "" : rig.hints()[0]));
+  REQUIRE(rig.placement().chunk_pages(0) == kChunkPages);
+  CHECK(rig.placement().MapLanded({kChunkPages + 1, 1}).status == MapStatus::kOk);
+  CHECK(HasPattern(rig.GuestPage(kChunkPages + 1), 7));
+  for (PageIndex page = 0; page < kChunkPages; ++page) rig.Land(page);
+  CHECK(rig.placement().TryCollapse({0, kChunkPages}));
+  CHECK(memory.huge_kilobytes() == kHugePage / 1024);
+  CHECK(HasPattern(rig.GuestPage(kChunkPages - 1), kChunkPages - 1));
+}
+
+TEST_CASE("a process without huge pages keeps small ones, and a hint says why", "[memory][huge]") {
+  TmpfsMemory memory("huge=always", 2 * kHugePage);
+  REQUIRE(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) == 0);
+  auto created = MemoryRig::Create({memory.region()});
+  REQUIRE(prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0) == 0);
   REQUIRE(created.ok());
   MemoryRig& rig = **created;
   CHECK(rig.placement().chunk_pages(0) == 0);
   REQUIRE(rig.hints().size() == 1);
-  CHECK_THAT(rig.hints()[0], ContainsSubstring("'ram'"));
-  CHECK_THAT(rig.hints()[0], ContainsSubstring("mount -o remount,huge=advise " + memory.mount->path()));
+  CHECK_THAT(rig.hints()[0], ContainsSubstring("'ram'") && ContainsSubstring("PR_SET_THP_DISABLE"));
   for (PageIndex page = 0; page < kChunkPages; ++page) rig.Land(page);
   CHECK(rig.placement().MapLanded({0, kChunkPages}).status == MapStatus::kOk);
   CHECK(memory.huge_kilobytes() == 0);
