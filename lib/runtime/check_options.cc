@@ -70,7 +70,7 @@ absl::Status CheckOptions(const SourceOptions& options, const GuestMemory& memor
   const PushOptions& push = options.push;
   return AllOf(CheckOptions(static_cast<const SessionOptions&>(options)), CheckMemory(memory),
                InRange("push.window_bytes", push.window_bytes, kMinWindow, kMaxWindow),
-               InRange("push.batch_bytes", push.batch_bytes, kSmallPage, push.window_bytes),
+               InRange("push.batch_bytes", push.batch_bytes, kSmallPage, kMaxWindow),
                NotNegative("spin", options.spin));
 }
 

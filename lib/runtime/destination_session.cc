@@ -175,9 +175,12 @@ absl::Status ThreadedDestinationSession::StartEngine() {
     world.push.channels.push_back(channel.get());
     sleeper.AddChannel(*channel);
   }
-  auto thread = EngineThread::Create(
-      {.name = "ff-pager", .spin = options_.spin, .poll = [this] { return Round(); }, .tick = [this] { Tick(); }},
-      std::move(sleeper));
+  auto thread = EngineThread::Create({.name = "ff-pager",
+                                      .spin = options_.spin,
+
+                                      .poll = [this] { return Round(); },
+                                      .tick = [this] { Tick(); }},
+                                     std::move(sleeper));
   if (!thread.ok()) return thread.status();
   engine_ = std::make_unique<DestinationEngine>(
       std::move(world),
@@ -191,7 +194,16 @@ absl::Status ThreadedDestinationSession::StartEngine() {
   return absl::OkStatus();
 }
 
-bool ThreadedDestinationSession::Round() {
+// Only guest threads that wait make a round urgent: spinning between pushed batches would take the core from the threads
+// that receive them.
+EngineThread::Round ThreadedDestinationSession::Round() {
+  const std::uint64_t demand = engine_->demand_steps();
+  const bool progress = PollOnce();
+  if (engine_->demand_steps() != demand) return EngineThread::Round::kUrgent;
+  return progress ? EngineThread::Round::kProgress : EngineThread::Round::kIdle;
+}
+
+bool ThreadedDestinationSession::PollOnce() {
   const Phase before = engine_->phase();
   bool progress = engine_->Poll();
   const Phase phase = engine_->phase();

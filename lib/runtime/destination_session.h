@@ -46,7 +46,8 @@ class ThreadedDestinationSession final : public DestinationSession {
   absl::Status PrepareMemory();
   absl::Status StartEngine();
   absl::Status CheckPrepared(const char* what) const;
-  bool Round();
+  EngineThread::Round Round();
+  bool PollOnce();
   void Tick();
   void HangUp();
   void OnPhase(Phase phase);

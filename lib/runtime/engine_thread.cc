@@ -121,12 +121,13 @@ void EngineThread::Sleep() {
 void EngineThread::Run() {
   pthread_setname_np(pthread_self(), options_.name.c_str());
   const auto spin = absl::ToChronoNanoseconds(options_.spin);
-  SteadyClock::time_point last_progress = SteadyClock::now();
-  SteadyClock::time_point next_tick = last_progress + kTick;
+  SteadyClock::time_point last_urgent = SteadyClock::now();
+  SteadyClock::time_point next_tick = last_urgent + kTick;
   while (!stop_.load(std::memory_order_acquire)) {
     const bool called = calls_waiting_.load(std::memory_order_acquire);
     if (called) RunCalls();
-    const bool progress = options_.poll() || called;
+    const Round round = options_.poll();
+    const bool progress = round != Round::kIdle || called;
     if (progress && !waiters_.empty()) AskWaiters();
     const SteadyClock::time_point now = SteadyClock::now();
     if (now >= next_tick) {
@@ -135,9 +136,9 @@ void EngineThread::Run() {
       AskWaiters();
       next_tick = now + kTick;
     }
-    if (progress) {
-      last_progress = now;
-    } else if (now - last_progress < spin) {
+    if (round == Round::kUrgent) last_urgent = now;
+    if (progress) continue;
+    if (now - last_urgent < spin) {
       CpuRelax();
     } else {
       Sleep();

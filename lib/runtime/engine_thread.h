@@ -2,6 +2,7 @@
 #define FARFAULT_LIB_RUNTIME_ENGINE_THREAD_H_
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <thread>
@@ -18,15 +19,21 @@
 
 namespace farfault {
 
-/// The one thread that polls an engine: it spins for a while after the last progress, then sleeps. Other threads reach
+/// The one thread that polls an engine: it spins for a while after the last urgent round, then sleeps. Other threads reach
 /// the engine by having functions run on this thread. Thread-safe, but Start and the destructor belong to the owner.
 class EngineThread {
  public:
+  enum class Round : std::uint8_t {
+    kIdle,      ///< Nothing happened.
+    kProgress,  ///< There may be more at this moment, but the next news are not worth spinning for.
+    kUrgent,    ///< Spin for what comes next.
+  };
+
   struct Options {
     std::string name;  ///< At most 15 bytes (pthread_setname_np(3)).
     absl::Duration spin;
-    /// One round of the engine; false: nothing happened.
-    std::function<bool()> poll;
+    /// One round of the engine.
+    std::function<Round()> poll;
     /// About ten times a second.
     std::function<void()> tick;
     /// What the engine waits for comes by a write of the peer that wakes nobody: sleep only briefly. May be empty.

@@ -207,6 +207,7 @@ ChannelOptions Rendezvous::DataOptions(ChannelKind kind) const {
   // Whoever is reached by one-sided requests that must not wait for its own thread gets a serving thread.
   if (kind == ChannelKind::kDemand) {
     return {.service = role_ == Role::kSource ? Service::kThread : Service::kPolled,
+            .urgent = true,
             .send_slots = kDemandSlots,
             .receive_slots = 1,
             .name = "demand"};

@@ -147,11 +147,11 @@ absl::Status ThreadedSourceSession::StartEngine() {
   return absl::OkStatus();
 }
 
-bool ThreadedSourceSession::Round() {
+EngineThread::Round ThreadedSourceSession::Round() {
   const Phase before = engine_->phase();
   const bool progress = engine_->Poll();
   const Phase phase = engine_->phase();
-  if (phase == before) return progress;
+  if (phase == before) return progress ? EngineThread::Round::kUrgent : EngineThread::Round::kIdle;
   if (phase == Phase::kSwitchedOver) core_.Publish(SessionState::kSwitchedOver, absl::OkStatus());
   if (phase == Phase::kDrained) {
     regions_.clear();  // Nobody may read the memory any more; its owner may free it.
@@ -161,7 +161,7 @@ bool ThreadedSourceSession::Round() {
   if (phase == Phase::kFailed) {
     core_.Publish(cancelled_ ? SessionState::kClosed : SessionState::kFailed, engine_->failure());
   }
-  return true;
+  return EngineThread::Round::kUrgent;
 }
 
 void ThreadedSourceSession::Tick() {

@@ -49,7 +49,7 @@ class ThreadedSourceSession final : public SourceSession {
   absl::Status HandOver();
   absl::Status WhyNotHandedOver();
   void BeginPush();
-  bool Round();
+  EngineThread::Round Round();
   void Tick();
 
   SourceOptions options_;

@@ -55,6 +55,11 @@ bool DestinationEngine::MapInBackground() {
   return progress;
 }
 
+std::uint64_t DestinationEngine::demand_steps() const {
+  const SessionStats& stats = pages_.stats();
+  return stats.faults_network + stats.faults_local + stats.pages_demanded + stats.pages_fetched;
+}
+
 SessionStats DestinationEngine::Stats() const {
   SessionStats stats = pages_.stats();
   stats.resident_pages = resident_pages();

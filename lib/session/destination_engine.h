@@ -73,6 +73,8 @@ class DestinationEngine {
   /// Every page is mapped or a hole: userfaultfd may be disarmed.
   bool all_mapped() const { return progress_.all_mapped(); }
   std::uint64_t resident_pages() const { return progress_.resident_pages(); }
+  /// Grows with every fault and every page that was demanded for one.
+  std::uint64_t demand_steps() const;
   const PageTable& table() const { return table_; }
   SessionStats Stats() const;
 

@@ -149,6 +149,8 @@ enum class Service : std::uint8_t { kPolled, kThread };
 
 struct ChannelOptions {
   Service service = Service::kThread;
+  /// Somebody waits for each request: what moves bulk bytes on other channels shall give way while there are any.
+  bool urgent = false;
   std::uint32_t send_slots = 256;
   std::uint32_t receive_slots = 64;
   /// For the names of threads and errors: "control", "demand", "push".

@@ -14,8 +14,6 @@
 namespace farfault {
 namespace {
 
-constexpr std::uint64_t kMostPerCall = 1u << 30;
-
 std::string_view FrameName(FrameType type) {
   switch (type) {
     case FrameType::kWrite:
@@ -74,7 +72,7 @@ FrameReader::Result FrameReader::Receive() {
   MemoryTable::Lookup lookup;
   const bool bulk = shorts_since_long_ < kShortsUntilBuffered;
   const std::size_t room = (bulk ? kBytesBehindLongPayload : kBufferBytes) - end_;
-  const std::uint64_t straight = std::min(payload_.left, kMostPerCall);
+  const std::uint64_t straight = std::min(payload_.left, call_size_.Next());
   if (straight > 0) {
     lookup =
         memory_.Find(payload_.key, reinterpret_cast<std::uint64_t>(payload_.target), payload_.left, payload_.access);
@@ -84,7 +82,9 @@ FrameReader::Result FrameReader::Receive() {
     }
     parts[part_count++] = {payload_.target, straight};
   }
-  parts[part_count++] = {buffer_.data() + end_, room};
+  // What follows the payload comes along only with its end.
+  const std::uint64_t behind = straight == payload_.left ? room : 0;
+  if (behind > 0) parts[part_count++] = {buffer_.data() + end_, behind};
   msghdr message{};
   message.msg_iov = parts.data();
   message.msg_iovlen = part_count;
@@ -100,7 +100,7 @@ FrameReader::Result FrameReader::Receive() {
   payload_.left -= landed;
   end_ += bytes - landed;
   if (straight > 0 && payload_.left == 0) Finish(payload_.header);
-  return bytes < straight + room ? Result::kDrained : Result::kMore;
+  return bytes < straight + behind ? Result::kDrained : Result::kMore;
 }
 
 // 0 stands for the end of the stream.

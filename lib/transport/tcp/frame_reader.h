@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 
+#include "lib/transport/tcp/call_size.h"
 #include "lib/transport/tcp/channel_failure.h"
 #include "lib/transport/tcp/channel_queues.h"
 #include "lib/transport/tcp/frame_writer.h"
@@ -95,6 +96,7 @@ class FrameReader {
   std::size_t end_ = 0;
   std::size_t shorts_since_long_ = kShortsUntilBuffered;
   Payload payload_;
+  CallSize call_size_;
 };
 
 }  // namespace farfault

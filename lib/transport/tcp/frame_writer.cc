@@ -178,8 +178,10 @@ void FrameWriter::PickNotice(const ChannelFailure::Notice& notice) {
 void FrameWriter::Gather::Add(const std::byte* data, std::uint64_t length, std::uint64_t& skip) {
   const std::uint64_t skipped = std::min(skip, length);
   skip -= skipped;
-  if (length == skipped) return;
-  parts[part_count++] = {const_cast<std::byte*>(data + skipped), length - skipped};
+  const std::uint64_t taken = std::min(length - skipped, room);
+  if (taken == 0) return;
+  room -= taken;
+  parts[part_count++] = {const_cast<std::byte*>(data + skipped), taken};
 }
 
 bool FrameWriter::PinBody(Gather& gather, const Frame& frame, std::uint64_t already_sent) {
@@ -220,7 +222,8 @@ void FrameWriter::RefuseBody(const Frame& frame, Refusal refusal, bool begun) {
 // False: nothing can be sent now because the first frame's memory was refused.
 bool FrameWriter::GatherFrames(Gather& gather) {
   std::uint64_t skip = first_sent_;
-  for (std::size_t i = 0; i < count_; ++i) {
+  gather.room = call_size_.Next();
+  for (std::size_t i = 0; i < count_ && gather.room > 0; ++i) {
     const Frame& frame = FrameAt(i);
     const bool registered = frame.body != nullptr && frame.kind != Kind::kNotice;
     if (registered && !PinBody(gather, frame, i == 0 ? first_sent_ : 0)) break;

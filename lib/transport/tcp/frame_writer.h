@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "lib/transport/tcp/call_size.h"
 #include "lib/transport/tcp/channel_failure.h"
 #include "lib/transport/tcp/channel_queues.h"
 #include "lib/transport/tcp/memory_table.h"
@@ -58,6 +59,7 @@ class FrameWriter {
   struct Gather {
     std::array<iovec, 2 * kFrames> parts;
     std::array<MemoryTable::Pin, 8> pins;
+    std::uint64_t room = 0;  // Bytes that may still be added.
     std::size_t part_count = 0;
     std::size_t pin_count = 0;
     std::uint32_t pinned_key = 0;
@@ -105,6 +107,7 @@ class FrameWriter {
   bool answers_stopped_ = false;  // The memory of an answer was refused.
   bool notice_picked_ = false;
   bool closed_ = false;
+  CallSize call_size_;
 };
 
 }  // namespace farfault

@@ -57,7 +57,8 @@ absl::StatusOr<std::unique_ptr<Channel>> TcpChannel::Create(UniqueFd socket, std
 }
 
 TcpChannel::TcpChannel(UniqueFd socket, std::string who, const ChannelOptions& options, MemoryTable& memory)
-    : socket_(std::move(socket)),
+    : urgent_(options.urgent),
+      socket_(std::move(socket)),
       failure_(socket_.get(), std::move(who)),
       queues_(options.send_slots, options.receive_slots),
       writer_(socket_.get(), memory, queues_, failure_),
@@ -116,6 +117,7 @@ PostResult TcpChannel::Post(std::span<const WorkRequest> chain) {
     request.inline_data = work.inline_data;
     request.id = work.id;
   }
+  if (urgent_) UrgentRequests::Note();
   requests.posted.store(posted + chain.size(), std::memory_order_release);
   writer_.Flush();
   return PostResult::kOk;
@@ -283,6 +285,7 @@ bool TcpChannel::ServeOnce(bool hung_up) {
     do {
       const std::uint64_t news = reader_.completions();
       result = reader_.ReadOnce();
+      if (urgent_) UrgentRequests::Note();
       writer_.Flush();
       if (result == FrameReader::Result::kEnded) ended_.store(true, std::memory_order_seq_cst);
       if (result == FrameReader::Result::kEnded || reader_.completions() != news) WakeOwner();

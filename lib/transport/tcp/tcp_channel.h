@@ -7,6 +7,7 @@
 #include <string_view>
 #include <thread>
 
+#include "lib/transport/tcp/call_size.h"
 #include "lib/transport/tcp/channel_failure.h"
 #include "lib/transport/tcp/channel_queues.h"
 #include "lib/transport/tcp/frame_reader.h"
@@ -53,6 +54,7 @@ class TcpChannel final : public Channel {
   std::size_t ReapRequests(std::span<Completion> out);
   std::size_t ReapReceives(std::span<Completion> out);
 
+  const bool urgent_;
   const UniqueFd socket_;
   ChannelFailure failure_;
   ChannelQueues queues_;

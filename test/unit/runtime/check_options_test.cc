@@ -49,8 +49,8 @@ TEST_CASE("an option out of range is named with its value and its range") {
              ContainsSubstring("demand_channels is 0"));
   CHECK_THAT(Refusal<SourceOptions>([](auto& options) { options.push.window_bytes = 1000; }),
              ContainsSubstring("push.window_bytes is 1000"));
-  CHECK_THAT(Refusal<SourceOptions>([](auto& options) { options.push.batch_bytes = 2u << 20; }),
-             ContainsSubstring("push.batch_bytes is 2097152"));
+  CHECK_THAT(Refusal<SourceOptions>([](auto& options) { options.push.batch_bytes = 1u << 30; }),
+             ContainsSubstring("push.batch_bytes is 1073741824"));
   CHECK_THAT(Refusal<SourceOptions>([](auto& options) { options.pre_shared_key.resize(5000); }),
              ContainsSubstring("pre_shared_key"));
   CHECK_THAT(Refusal<DestinationOptions>([](auto& options) { options.max_outstanding_faults = 1025; }),

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 #include <thread>
 #include <vector>
 
@@ -10,7 +11,9 @@
 namespace farfault {
 namespace {
 
-std::unique_ptr<EngineThread> MakeThread(std::function<bool()> poll, absl::Duration spin = absl::ZeroDuration()) {
+using Round = EngineThread::Round;
+
+std::unique_ptr<EngineThread> MakeThread(std::function<Round()> poll, absl::Duration spin = absl::ZeroDuration()) {
   auto thread = EngineThread::Create({.name = "test", .spin = spin, .poll = std::move(poll), .tick = [] {}}, Sleeper());
   REQUIRE(thread.ok());
   return *std::move(thread);
@@ -23,7 +26,7 @@ TEST_CASE("calls run on the engine's thread, one at a time, whoever makes them")
   const auto thread = MakeThread([&] {
     if (inside.exchange(true)) ++overlaps;
     inside = false;
-    return false;
+    return Round::kIdle;
   });
   thread->Start();
   std::vector<std::thread> callers;
@@ -51,7 +54,7 @@ TEST_CASE("an engine that waits for what wakes nobody looks again and again, and
                                        .poll =
                                            [&] {
                                              ++rounds;
-                                             return false;
+                                             return Round::kIdle;
                                            },
                                        .tick = [] {},
                                        .nap = [&] { return waits.load(); }},
@@ -71,7 +74,7 @@ TEST_CASE("a sleeping engine is woken by a call and sleeps again") {
   std::atomic<int> rounds = 0;
   const auto thread = MakeThread([&] {
     ++rounds;
-    return false;
+    return Round::kIdle;
   });
   thread->Start();
   for (int i = 0; i < 100; ++i) thread->Call([] {});
@@ -82,9 +85,30 @@ TEST_CASE("a sleeping engine is woken by a call and sleeps again") {
   CHECK(rounds - before < 20);
 }
 
+TEST_CASE("an engine spins after an urgent round and not after any other progress") {
+  const Round first = GENERATE(Round::kUrgent, Round::kProgress);
+  CAPTURE(static_cast<int>(first));
+  std::atomic<int> rounds = 0;
+  std::atomic<bool> happened = false;
+  const auto thread = MakeThread(
+      [&] {
+        ++rounds;
+        return happened.exchange(false) ? first : Round::kIdle;
+      },
+      absl::Milliseconds(50));
+  thread->Start();
+  absl::SleepFor(absl::Milliseconds(150));  // Past the spin at the start.
+  const int before = rounds;
+  happened = true;
+  thread->Call([] {});
+  absl::SleepFor(absl::Milliseconds(150));
+  // A spin of 50 ms is tens of thousands of rounds; sleeping, there is the call and a few ticks.
+  CHECK((rounds - before > 500) == (first == Round::kUrgent));
+}
+
 TEST_CASE("WaitUntil sees conditions come true, and deadlines pass") {
   std::atomic<int> steps = 0;
-  const auto thread = MakeThread([&] { return ++steps < 1000; });
+  const auto thread = MakeThread([&] { return ++steps < 1000 ? Round::kProgress : Round::kIdle; });
   thread->Start();
   CHECK(thread->WaitUntil([&] { return steps >= 500; }, absl::InfiniteFuture()));
   CHECK_FALSE(thread->WaitUntil([] { return false; }, absl::Now() + absl::Milliseconds(20)));
@@ -92,7 +116,7 @@ TEST_CASE("WaitUntil sees conditions come true, and deadlines pass") {
 }
 
 TEST_CASE("after Stop calls run on the caller's thread") {
-  const auto thread = MakeThread([] { return false; });
+  const auto thread = MakeThread([] { return Round::kIdle; });
   std::thread::id ran_on;
   const auto remember = [&] { ran_on = std::this_thread::get_id(); };
   thread->Call(remember);
