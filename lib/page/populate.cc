@@ -12,7 +12,6 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <string>
 
 #include "lib/util/memory_budget.h"
@@ -76,13 +75,6 @@ void PopulateHuge(std::span<std::byte> memory) {
     // Not one more chunk: it would fail again, and each attempt may have the kernel search and compact its memory.
     if (!collapsed && errno != EINTR && errno != EAGAIN) return;
   }
-}
-
-std::uint64_t FreeHugePages() {
-  std::ifstream file("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
-  std::uint64_t pages = 0;
-  file >> pages;
-  return file ? pages : 0;
 }
 
 bool HasSizeLimit(const struct statfs& system) { return system.f_type == TMPFS_MAGIC && system.f_blocks != 0; }

@@ -30,12 +30,16 @@ absl::Status PrePager::StartTracking() {
     if (history.ok()) {
       history_ = *std::move(history);
     } else {
-      tracking_.history = false;
-      core_.events.Send(EventKind::kHint,
-                        fmt::format("pre-paging goes without access history: {}", StatusText(history.status())));
+      GoWithoutHistory(history.status());
     }
   }
   return absl::OkStatus();
+}
+
+void PrePager::GoWithoutHistory(const absl::Status& why) {
+  tracking_.history = false;
+  history_.reset();
+  core_.events.Send(EventKind::kHint, fmt::format("pre-paging goes without access history: {}", StatusText(why)));
 }
 
 absl::Status PrePager::Observe(const PrePageBudget& budget) {
@@ -43,7 +47,12 @@ absl::Status PrePager::Observe(const PrePageBudget& budget) {
   const bool useful = shared || (history_ != nullptr && dirty_tracker_ != nullptr);
   if (!useful || budget.critical_only || budget.observe == absl::ZeroDuration()) return absl::OkStatus();
   // The transport reads through the guest's own mapping: nothing may be sent while the guest is watched.
-  if (absl::Status begun = history_->BeginRound(); !begun.ok()) return begun;
+  const absl::Status begun = history_->BeginRound();
+  if (absl::IsFailedPrecondition(begun)) {
+    GoWithoutHistory(begun);
+    return absl::OkStatus();
+  }
+  if (!begun.ok()) return begun;
   absl::SleepFor(budget.time == absl::ZeroDuration() ? budget.observe : std::min(budget.observe, budget.time));
   return history_->EndRound();
 }

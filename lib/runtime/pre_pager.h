@@ -52,6 +52,7 @@ class PrePager {
 
  private:
   absl::Status StartTracking();
+  void GoWithoutHistory(const absl::Status& why);
   absl::Status Observe(const PrePageBudget& budget);
   absl::StatusOr<bool> SendRound(PrePagePlan& plan, absl::Time start, absl::Time deadline);
   void MarkStaleOnEngineThread(std::span<const PageRun> dirty);

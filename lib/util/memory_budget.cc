@@ -77,4 +77,10 @@ MemoryBudget AvailableMemory(const std::string& root) {
   return budget;
 }
 
+std::uint64_t FreeHugePages(const std::string& root) {
+  const std::string pool = root + "/sys/kernel/mm/hugepages/hugepages-2048kB/";
+  const std::uint64_t free = NumberIn(pool + "free_hugepages").value_or(0);
+  return free - std::min(free, NumberIn(pool + "resv_hugepages").value_or(0));
+}
+
 }  // namespace farfault

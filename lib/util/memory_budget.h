@@ -15,6 +15,9 @@ struct MemoryBudget {
 /// tightest control group (v1 or v2) it is in. `root` is prepended to /proc and /sys.
 MemoryBudget AvailableMemory(const std::string& root = "");
 
+/// Pages of 2 MiB in the pool of hugetlbfs that nobody has taken or reserved.
+std::uint64_t FreeHugePages(const std::string& root = "");
+
 }  // namespace farfault
 
 #endif  // FARFAULT_LIB_UTIL_MEMORY_BUDGET_H_

@@ -43,8 +43,7 @@ absl::Status DemoRun::CheckMemory() const {
     return absl::InvalidArgumentError(fmt::format("--size {} is too small for {} thread(s): the smallest is {}",
                                                   FormatBytes(guest_.bytes), guest_.threads, FormatBytes(smallest)));
   }
-  // Huge pages come out of a pool of their own; whoever allocates them says what is lacking.
-  if (options_.hugetlb) return absl::OkStatus();
+  if (options_.hugetlb) return CheckHugePages();
   const std::uint64_t available = AvailableMemory().bytes;
   const double most = (static_cast<double>(available) - static_cast<double>(kFixedBytes)) / kBytesPerByte;
   if (static_cast<double>(guest_.bytes) <= most) return absl::OkStatus();
@@ -53,6 +52,16 @@ absl::Status DemoRun::CheckMemory() const {
       fmt::format("--size {} does not fit: the demo keeps the memory twice, and {} are available here; the largest "
                   "that fits is --size {}M",
                   FormatBytes(guest_.bytes), FormatBytes(available), fits));
+}
+
+absl::Status DemoRun::CheckHugePages() const {
+  const std::uint64_t needed = 2 * guest_.bytes / kHugePage;
+  const std::uint64_t free = FreeHugePages();
+  if (free >= needed) return absl::OkStatus();
+  return absl::ResourceExhaustedError(fmt::format(
+      "--hugetlb --size {} needs {} free huge pages of 2 MiB, since the demo keeps the memory twice; {} are "
+      "free. Provide them with: sysctl -w vm.nr_hugepages={}",
+      FormatBytes(guest_.bytes), needed, free, needed));
 }
 
 absl::Status DemoRun::Start() {

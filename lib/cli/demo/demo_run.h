@@ -54,6 +54,7 @@ class DemoRun {
   };
 
   bool single_process() const { return options_.transport.starts_with("sim"); }
+  absl::Status CheckHugePages() const;
   MovePlan PlanOf(const Method& method, std::size_t index) const;
   absl::Status StartDestination(std::size_t index, const MovePlan& plan);
   absl::Status Await(std::vector<Awaited>& awaited, const std::string& title);

@@ -64,6 +64,7 @@ TEST_CASE("bad usage is refused before anything starts") {
 
 TEST_CASE("sizes that no machine has are refused, with the largest that fits") {
   CheckRefused({{"demo", "--size", "900TiB"}, 1, {"900 TiB", "--size ", "M"}});
+  CheckRefused({{"demo", "--hugetlb", "--size", "900TiB"}, 1, {"900 TiB", "twice", "vm.nr_hugepages=943718400"}});
 }
 
 TEST_CASE("files that cannot be served are refused") {

@@ -1,3 +1,7 @@
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
@@ -11,6 +15,7 @@
 #include "farfault/farfault.h"
 #include "test/support/memory_machine.h"
 #include "test/support/session_pair.h"
+#include "test/support/skip.h"
 
 // Whole sessions between two mappings of this process, over real userfaultfd: each method alone and in combination.
 namespace farfault {
@@ -211,6 +216,28 @@ TEST_CASE("all three methods together, with a guest that writes until the switch
   REQUIRE(pair.source->WaitUntilDrained(absl::Seconds(60)).ok());
   CHECK(destination.FirstDifference(source).empty());
   CheckBooks(pair.destination->Stats());
+}
+
+TEST_CASE("locked memory is pre-paged without access history, with a hint") {
+  RequireUserfaultfd();
+  GuestImage source(OneRegion(true));
+  GuestImage destination(OneRegion(true));
+  source.Fill(6);
+  // Not mlock(): the sanitizers turn that into nothing.
+  if (syscall(SYS_mlock, source.bytes().data(), kImage) != 0) SkipFor("mlock is not allowed here");
+  SourceOptions options;
+  std::atomic<bool> hinted = false;
+  options.on_event = [&](const Event& event) {
+    if (event.kind == EventKind::kHint && event.text.find("mlock") != std::string::npos) hinted = true;
+  };
+  const SessionPair pair = MakePair(source, std::move(options), destination, {});
+  const auto report = pair.source->PrePage({.bytes = kImage});
+  INFO(report.status().ToString());
+  REQUIRE(report.ok());
+  CHECK(hinted);
+  CHECK(report->pages_fresh == kPages);
+  pair.SwitchOver();
+  CHECK(TouchAll(destination, source, 1) == 0);
 }
 
 TEST_CASE("critical ranges go first and alone when asked for") {

@@ -59,6 +59,15 @@ TEST_CASE("a version 1 group limits; one that is over its limit leaves nothing",
   CHECK(AvailableMemory(root.path()).bytes == 10000);
 }
 
+TEST_CASE("huge pages that are reserved are not free", "[util][budget]") {
+  const Root root;
+  CHECK(FreeHugePages(root.path()) == 0);
+  root.Write("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "40\n");
+  CHECK(FreeHugePages(root.path()) == 40);
+  root.Write("/sys/kernel/mm/hugepages/hugepages-2048kB/resv_hugepages", "15\n");
+  CHECK(FreeHugePages(root.path()) == 25);
+}
+
 TEST_CASE("nothing known is no limit", "[util][budget]") {
   CHECK(AvailableMemory("/nowhere").bytes == UINT64_MAX);
   CHECK(AvailableMemory().bytes > 0);
