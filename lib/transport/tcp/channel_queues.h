@@ -83,7 +83,9 @@ struct AnswerQueue {
     std::uint32_t key = 0;
   };
 
-  Ring<ReadAnswer> reads{kTcpOutstandingReads};
+  // Twice what a peer may have out: it may have got the answers of one half while their send still returns here.
+  static constexpr std::uint32_t kCapacity = 2 * kTcpOutstandingReads;
+  Ring<ReadAnswer> reads{kCapacity};
   std::atomic<std::uint64_t> reads_pushed = 0;     // Reader.
   std::atomic<std::uint64_t> reads_popped = 0;     // Writer.
   std::atomic<std::uint64_t> executed = 0;         // Reader: requests of the peer, READs once they are pushed.

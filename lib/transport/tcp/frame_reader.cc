@@ -99,6 +99,7 @@ FrameReader::Result FrameReader::Receive() {
   payload_.target += landed;
   payload_.left -= landed;
   end_ += bytes - landed;
+  if (landed == CallSize::kUrgent) GiveWay();
   if (straight > 0 && payload_.left == 0) Finish(payload_.header);
   return bytes < straight + behind ? Result::kDrained : Result::kMore;
 }
@@ -174,7 +175,7 @@ FrameReader::Parsed FrameReader::OnWrite(const FrameHeader& header) {
 FrameReader::Parsed FrameReader::OnRead(const FrameHeader& header) {
   AnswerQueue& answers = queues_.answers;
   const std::uint64_t pushed = answers.reads_pushed.load(std::memory_order_relaxed);
-  if (pushed - answers.reads_popped.load(std::memory_order_acquire) == kTcpOutstandingReads) return Malformed(header);
+  if (pushed - answers.reads_popped.load(std::memory_order_acquire) == AnswerQueue::kCapacity) return Malformed(header);
   AnswerQueue::ReadAnswer& answer = answers.reads[pushed];
   answer.header = {.type = FrameType::kReadResponse,
                    .length = header.length,

@@ -245,6 +245,7 @@ bool FrameWriter::Send() {
   }();
   if (sent < 0) return OnSendError(errno);
   Consume(static_cast<std::uint64_t>(sent));
+  if (sent == CallSize::kUrgent) GiveWay();
   return true;
 }
 

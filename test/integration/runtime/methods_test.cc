@@ -231,7 +231,9 @@ TEST_CASE("locked memory is pre-paged without access history, with a hint") {
     if (event.kind == EventKind::kHint && event.text.find("mlock") != std::string::npos) hinted = true;
   };
   const SessionPair pair = MakePair(source, std::move(options), destination, {});
-  const auto report = pair.source->PrePage({.bytes = kImage});
+  PrePageBudget budget;
+  budget.bytes = kImage;
+  const auto report = pair.source->PrePage(budget);
   INFO(report.status().ToString());
   REQUIRE(report.ok());
   CHECK(hinted);

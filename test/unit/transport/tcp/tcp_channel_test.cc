@@ -107,7 +107,7 @@ TEST_CASE("more READs than may be out at once break the channel") {
                          .length = 1u << 20,
                          .number = (*registered)->remote_address(),
                          .key = (*registered)->remote_key()};
-  for (std::uint32_t i = 0; i < 2 * kTcpOutstandingReads; ++i) connection.peer->SendStruct(read);
+  for (std::uint32_t i = 0; i < 3 * kTcpOutstandingReads; ++i) connection.peer->SendStruct(read);
   REQUIRE(connection.PollUntilBroken());
   CHECK(absl::IsDataLoss(connection.channel->failure()));
 }
