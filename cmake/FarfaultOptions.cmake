@@ -16,7 +16,9 @@ target_compile_options(farfault_build_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor -Wold-style-cast -Wunused-result
   $<$<BOOL:${FARFAULT_WARNINGS_AS_ERRORS}>:-Werror>)
 if(FARFAULT_SANITIZE)
-  target_compile_options(farfault_build_options INTERFACE -fsanitize=${FARFAULT_SANITIZE} -fno-omit-frame-pointer
-    $<$<STREQUAL:${FARFAULT_SANITIZE},thread>:-Wno-tsan>)
+  target_compile_options(farfault_build_options INTERFACE -fsanitize=${FARFAULT_SANITIZE} -fno-omit-frame-pointer)
+  if(FARFAULT_SANITIZE STREQUAL "thread")
+    target_compile_options(farfault_build_options INTERFACE -Wno-tsan)
+  endif()
   target_link_options(farfault_build_options INTERFACE -fsanitize=${FARFAULT_SANITIZE})
 endif()
