@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "lib/util/mapping.h"
+
 namespace farfault {
 namespace {
 
@@ -53,15 +55,42 @@ std::string Describe(const MappedRange& range) {
                      range.inode == 0 && range.name.empty() ? "no file" : range.name);
 }
 
+// A file as /proc/self/maps tells it from others.
+struct FileId {
+  dev_t device = 0;
+  std::uint64_t inode = 0;
+
+  bool operator==(const FileId&) const = default;
+};
+
+FileId IdOf(const MappedRange& range) { return {range.device, range.inode}; }
+
+// File systems with subvolumes or layers (btrfs, overlayfs) may show another device, or even inode, in the maps than in
+// fstat: then a mapping of the same descriptor tells.
+FileId IdInMaps(const Region& region) {
+  auto probe = Mapping::Map({.length = region.page_size,
+                             .protection = PROT_NONE,
+                             .flags = MAP_SHARED | MAP_NORESERVE,
+                             .fd = region.fd,
+                             .offset = region.file_offset});
+  if (!probe.ok()) return {};
+  const auto at = reinterpret_cast<std::uint64_t>(probe->data());
+  for (const MappedRange& range : ReadMaps()) {
+    if (range.begin <= at && at < range.end) return IdOf(range);
+  }
+  return {};
+}
+
 // Empty when `range` is what `region` says; otherwise what it should have been.
-std::string Mismatch(const Region& region, const struct stat& file, const MappedRange& range) {
+std::string Mismatch(const Region& region, const FileId& file, const MappedRange& range) {
   if (region.fd == -1) {
     // Anonymous huge pages show as a file of the kernel's own.
-    if (!range.shared && (range.inode == 0 || region.page_size == kHugePage)) return "";
+    const bool kernels_own = region.page_size == kHugePage && range.name.starts_with("/anon_hugepage");
+    if (!range.shared && (range.inode == 0 || kernels_own)) return "";
     return "a region without a file must be private anonymous memory";
   }
   if (!range.shared) return "a region with a file must be mapped shared";
-  if (range.inode != file.st_ino || range.device != file.st_dev) {
+  if (IdOf(range) != file && (range.inode == 0 || IdOf(range) != IdInMaps(region))) {
     return fmt::format("file descriptor {} must be the file that is mapped", region.fd);
   }
   const auto base = reinterpret_cast<std::uint64_t>(region.base);
@@ -82,7 +111,7 @@ absl::Status CheckMapping(const Region& region, std::span<const MappedRange> map
   for (const MappedRange& range : maps) {
     if (range.end <= at || at >= end) continue;
     if (range.begin > at) break;
-    if (const std::string mismatch = Mismatch(region, file, range); !mismatch.empty()) {
+    if (const std::string mismatch = Mismatch(region, {file.st_dev, file.st_ino}, range); !mismatch.empty()) {
       return absl::InvalidArgumentError(
           fmt::format("region '{}': {}, but at {:#x} there is {}", region.name, mismatch, at, Describe(range)));
     }
@@ -92,6 +121,31 @@ absl::Status CheckMapping(const Region& region, std::span<const MappedRange> map
   return absl::InvalidArgumentError(fmt::format("region '{}': nothing is mapped at {:#x}", region.name, at));
 }
 
+// A page in two regions would move twice, and what is discarded or written in one would not be known of the other.
+absl::Status CheckFilesApart(std::span<const Region> regions) {
+  struct Part {
+    const Region* region;
+    dev_t device;
+    ino_t inode;
+  };
+  std::vector<Part> parts;
+  for (const Region& region : regions) {
+    struct stat file = {};
+    if (region.fd == -1 || fstat(region.fd, &file) != 0) continue;
+    for (const Part& other : parts) {
+      const Region& before = *other.region;
+      if (other.device != file.st_dev || other.inode != file.st_ino) continue;
+      if (before.file_offset + before.length <= region.file_offset) continue;
+      if (region.file_offset + region.length <= before.file_offset) continue;
+      return absl::InvalidArgumentError(
+          fmt::format("regions '{}' and '{}' are parts of the same file that overlap, at offsets {} and {}",
+                      before.name, region.name, before.file_offset, region.file_offset));
+    }
+    parts.push_back({&region, file.st_dev, file.st_ino});
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status CheckGuestMappings(std::span<const Region> regions) {
@@ -99,7 +153,7 @@ absl::Status CheckGuestMappings(std::span<const Region> regions) {
   for (const Region& region : regions) {
     if (absl::Status status = CheckMapping(region, maps); !status.ok()) return status;
   }
-  return absl::OkStatus();
+  return CheckFilesApart(regions);
 }
 
 absl::Status DropPages(std::byte* address, std::uint64_t length) {

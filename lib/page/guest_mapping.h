@@ -10,7 +10,8 @@
 namespace farfault {
 
 /// Holds every region against /proc/self/maps: a region with a file is that file's shared mapping at that offset, one
-/// without is private anonymous memory. kInvalidArgument names the region and what is mapped there instead.
+/// without is private anonymous memory. No two regions share a part of a file. kInvalidArgument names the region and
+/// what is mapped there instead.
 absl::Status CheckGuestMappings(std::span<const Region> regions);
 
 /// Takes all pages out of a mapping. Private memory loses them; a file keeps them.

@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "farfault/predictor.h"
 #include "lib/page/claim.h"
+#include "lib/page/guest_mapping.h"
 #include "lib/prepage/holes.h"
 #include "lib/runtime/check_options.h"
 #include "lib/session/handshake.h"
@@ -29,6 +30,8 @@ absl::StatusOr<std::unique_ptr<SourceSession>> SourceSession::Create(GuestMemory
     if (!predictor.ok()) return predictor.status();
     options.predictor = *std::move(predictor);
   }
+  // What looks like a hole by a wrong file would arrive as zeros.
+  if (absl::Status mapped = CheckGuestMappings(memory.regions()); !mapped.ok()) return mapped;
   auto lease = MemoryLease::Take(memory);
   if (!lease.ok()) return lease.status();
   auto session = std::make_unique<ThreadedSourceSession>(std::move(memory), *std::move(lease), std::move(options));

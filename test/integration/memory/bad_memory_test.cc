@@ -5,7 +5,10 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <string>
+#include <vector>
 
+#include "farfault/farfault.h"
+#include "lib/page/guest_mapping.h"
 #include "lib/page/guest_placement.h"
 #include "lib/util/mapping.h"
 #include "test/support/local_transport.h"
@@ -76,6 +79,75 @@ TEST_CASE("a region that is not what is mapped there is refused by name", "[memo
     REQUIRE(ftruncate(region.fd, kLength - kSmallPage) == 0);
     CheckInvalid(Place(region), "its file ends at");
   }
+}
+
+TEST_CASE("two regions on the same part of a file are refused", "[memory][bad]") {
+  auto owned = OwnedRegion::CreateShared("ram", kLength);
+  REQUIRE(owned.ok());
+  auto again = MapFile(owned->region().fd);
+  REQUIRE(again.ok());
+  const UniqueFd other_fd(dup(owned->region().fd));
+  Region first = owned->region();
+  first.length = kLength / 2;
+  Region second{.name = "rom",
+                .base = again->data() + kLength / 2,
+                .length = kLength / 2,
+                .fd = other_fd.get(),
+                .file_offset = kLength / 2};
+  CHECK(CheckGuestMappings(std::vector<Region>{first, second}).ok());
+  first.length += kSmallPage;
+  const absl::Status status = CheckGuestMappings(std::vector<Region>{first, second});
+  CHECK(absl::IsInvalidArgument(status));
+  CHECK_THAT(std::string(status.message()), ContainsSubstring("'ram' and 'rom' are parts of the same file"));
+}
+
+// What is a hole of the wrong file would arrive as zeros.
+TEST_CASE("a source refuses memory that is not what its region says", "[memory][bad]") {
+  auto owned = OwnedRegion::CreateShared("ram", kLength);
+  REQUIRE(owned.ok());
+  Region region = owned->region();
+  const auto refused = [&region](const std::string& why) {
+    auto memory = GuestMemory::Create({region});
+    REQUIRE(memory.ok());
+    SourceOptions options;
+    options.connect = "tcp://127.0.0.1:1";
+    options.handshake_timeout = absl::Milliseconds(200);
+    CheckInvalid(SourceSession::Create(*memory, std::move(options)).status(), why);
+  };
+  SECTION("a private mapping of a file") {
+    auto mapped = Mapping::Map(
+        {.length = kLength, .protection = PROT_READ | PROT_WRITE, .flags = MAP_PRIVATE, .fd = owned->region().fd});
+    REQUIRE(mapped.ok());
+    region.base = mapped->data();
+    SECTION("with its file") { refused("must be mapped shared"); }
+    SECTION("without its file") {
+      region.fd = -1;
+      refused("must be private anonymous memory");
+    }
+  }
+  SECTION("shared memory without its file") {
+    region.fd = -1;
+    refused("must be private anonymous memory");
+  }
+  SECTION("another offset in the file") {
+    region.base += kSmallPage;
+    region.length -= kSmallPage;
+    refused("offset 0 of the file must be mapped");
+  }
+}
+
+TEST_CASE("a file that is mapped read-only to be exported is what its region says", "[memory]") {
+  char path[] = "/var/tmp/farfault-test-XXXXXX";
+  const UniqueFd fd(mkstemp(path));
+  REQUIRE(fd.valid());
+  const bool written = ftruncate(fd.get(), kLength - 1) == 0;
+  auto owned = OwnedRegion::OpenFile(path);
+  unlink(path);
+  REQUIRE(written);
+  REQUIRE(owned.ok());
+  const absl::Status status = CheckGuestMappings(std::vector<Region>{owned->region()});
+  INFO(status.ToString());
+  CHECK(status.ok());
 }
 
 TEST_CASE("a file without userfaultfd, or that may not be written, is refused", "[memory][bad]") {
