@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "lib/runtime/check_options.h"
 #include "lib/session/handshake.h"
+#include "lib/util/status_text.h"
 
 namespace farfault {
 namespace {
@@ -110,13 +111,33 @@ absl::Status ThreadedDestinationSession::ReceiveSourceMemory() {
 }
 
 absl::Status ThreadedDestinationSession::Prepare() {
-  if (thread_ != nullptr) return absl::FailedPreconditionError("Prepare has been called already");
+  const MutexLock lock(&prepare_mutex_);
+  if (std::exchange(prepare_called_, true)) return absl::FailedPreconditionError("Prepare has been called already");
   if (state() != SessionState::kConnected) return absl::FailedPreconditionError("the session has ended");
   absl::Status status = PrepareMemory();
+  if (status.ok()) status = MakeEngine();
   if (status.ok()) status = StartEngine();
-  if (status.ok()) return status;
-  core_.Publish(SessionState::kFailed, status);
-  return core_.Abandon(status);
+  return status.ok() ? status : GiveUpPreparing(std::move(status));
+}
+
+absl::Status ThreadedDestinationSession::GiveUpPreparing(absl::Status why) {
+  thread_.reset();
+  engine_.reset();
+  // Nobody would read its faults.
+  if (placement_ != nullptr) {
+    if (absl::Status disarmed = placement_->Disarm(); !disarmed.ok()) {
+      core_.events.Send(EventKind::kHint, fmt::format("the memory is still armed: {}", StatusText(disarmed)));
+    }
+  }
+  bool cancelled = false;
+  {
+    const MutexLock lock(&cancel_mutex_);
+    cancelled = cancelled_;
+    if (!cancelled) prepare_status_ = why;
+  }
+  if (cancelled) return core_.Abandon(absl::CancelledError("the session was cancelled while it was being prepared"));
+  core_.Publish(SessionState::kFailed, why);
+  return core_.Abandon(why);
 }
 
 absl::Status ThreadedDestinationSession::PrepareMemory() {
@@ -140,7 +161,7 @@ absl::Status ThreadedDestinationSession::PrepareMemory() {
   return placement_->Arm(*uffd_);
 }
 
-absl::Status ThreadedDestinationSession::StartEngine() {
+absl::Status ThreadedDestinationSession::MakeEngine() {
   Connection& connection = core_.connection;
   feed_ = std::make_unique<UffdFaultFeed>(uffd_->fd(), core_.memory);
   auto scratch = RegisteredBuffer::Create(
@@ -175,22 +196,27 @@ absl::Status ThreadedDestinationSession::StartEngine() {
     world.push.channels.push_back(channel.get());
     sleeper.AddChannel(*channel);
   }
-  auto thread = EngineThread::Create({.name = "ff-pager",
-                                      .spin = options_.spin,
-
-                                      .poll = [this] { return Round(); },
-                                      .tick = [this] { Tick(); }},
-                                     std::move(sleeper));
+  auto thread = EngineThread::Create(
+      {.name = "ff-pager", .spin = options_.spin, .poll = [this] { return Round(); }, .tick = [this] { Tick(); }},
+      std::move(sleeper));
   if (!thread.ok()) return thread.status();
   engine_ = std::make_unique<DestinationEngine>(
       std::move(world),
       DestinationEngine::Config{.demand_slots = static_cast<std::uint32_t>(options_.max_outstanding_faults),
                                 .map_around_pages = options_.map_around_pages});
-  const DestinationPeer own{placement_->region_frames(), placement_->staging_memory()};
-  connection.link->Send(MessageType::kDestinationMemory, EncodeDestinationMemory(own));
   thread_ = *std::move(thread);
+  return absl::OkStatus();
+}
+
+absl::Status ThreadedDestinationSession::StartEngine() {
+  const DestinationPeer own{placement_->region_frames(), placement_->staging_memory()};
+  const MutexLock lock(&cancel_mutex_);
+  if (cancelled_) return absl::CancelledError("the session was cancelled");
+  if (absl::Status started = thread_->Start(); !started.ok()) return started;
+  // Before anybody can have the engine say more.
+  thread_->Call([&] { core_.connection.link->Send(MessageType::kDestinationMemory, EncodeDestinationMemory(own)); });
   core_.Publish(SessionState::kPrepared, absl::OkStatus());
-  thread_->Start();
+  running_thread_.store(thread_.get(), std::memory_order_release);
   return absl::OkStatus();
 }
 
@@ -204,13 +230,14 @@ EngineThread::Round ThreadedDestinationSession::Round() {
 }
 
 bool ThreadedDestinationSession::PollOnce() {
-  const Phase before = engine_->phase();
   bool progress = engine_->Poll();
   const Phase phase = engine_->phase();
-  if (phase != before) {
+  // It may have changed in a call between two rounds as well.
+  if (phase != std::exchange(seen_phase_, phase)) {
     OnPhase(phase);
     progress = true;
   }
+  if (phase == Phase::kFailed) GoQuiet();
   const bool resident = phase == Phase::kResident || phase == Phase::kDone;
   if (!resident) return progress;
   if (!finished_ && engine_->all_mapped()) {
@@ -235,10 +262,25 @@ void ThreadedDestinationSession::HangUp() {
   for (const auto& channel : core_.connection.push) channel->Close();
 }
 
+/// After a failure faults stay where they are and nobody polls the data channels: neither may keep this thread awake. The
+/// peer should hear the reason before it sees channels close.
+void ThreadedDestinationSession::GoQuiet() {
+  if (hung_up_) return;
+  const ControlLink& link = *core_.connection.link;
+  const bool lost = !link.status().ok();
+  if (!lost && !link.flushed() && core_.clock.Now() - failed_at_ < absl::ToInt64Nanoseconds(kFarewell)) return;
+  hung_up_ = true;
+  thread_->StopWatching(uffd_->fd());
+  for (const auto& channel : core_.connection.demand) channel->Close();
+  for (const auto& channel : core_.connection.push) channel->Close();
+  if (lost) core_.connection.control->Close();
+}
+
 void ThreadedDestinationSession::OnPhase(Phase phase) {
   if (phase == Phase::kRunning) core_.Publish(SessionState::kSwitchedOver, absl::OkStatus());
   if (phase == Phase::kFailed) {
-    core_.Publish(cancelled_ ? SessionState::kClosed : SessionState::kFailed, engine_->failure());
+    failed_at_ = core_.clock.Now();
+    core_.Publish(SessionState::kFailed, engine_->failure());
   }
 }
 
@@ -269,28 +311,38 @@ void ThreadedDestinationSession::Tick() {
 }
 
 absl::Status ThreadedDestinationSession::status() const {
+  if (state() != SessionState::kFailed) return absl::OkStatus();
   absl::Status status;
-  if (thread_ != nullptr) thread_->Call([&] { status = engine_->failure(); });
-  return cancelled_ ? absl::OkStatus() : status;
+  if (EngineThread* const thread = running_thread()) {
+    thread->Call([&] { status = engine_->failure(); });
+  } else {
+    const MutexLock lock(&cancel_mutex_);
+    status = prepare_status_;
+  }
+  return status;
 }
 
 SessionStats ThreadedDestinationSession::Stats() const {
   SessionStats stats;
-  if (thread_ != nullptr) thread_->Call([&] { stats = engine_->Stats(); });
+  if (EngineThread* const thread = running_thread()) thread->Call([&] { stats = engine_->Stats(); });
   stats.total_pages = core_.layout.total_pages();
   return stats;
 }
 
 void ThreadedDestinationSession::Cancel() {
-  cancelled_ = true;
-  if (thread_ == nullptr) {
-    core_.Publish(SessionState::kClosed, absl::OkStatus());
-    core_.connection.control->Close();
-    return;
+  {
+    const MutexLock lock(&cancel_mutex_);
+    cancelled_ = true;
+    if (running_thread() == nullptr) {
+      core_.Publish(SessionState::kClosed, absl::OkStatus());
+      core_.connection.control->Close();
+      return;
+    }
   }
-  thread_->Call([this] {
+  running_thread()->Call([this] {
     GiveUp("the destination has cancelled the session");
-    if (!finished_) core_.Publish(SessionState::kClosed, absl::OkStatus());
+    // With every page here the session comes to its end by itself.
+    if (engine_->phase() == Phase::kFailed) core_.Publish(SessionState::kClosed, absl::OkStatus());
   });
 }
 
@@ -300,7 +352,7 @@ void ThreadedDestinationSession::GiveUp(const char* why) {
 }
 
 absl::Status ThreadedDestinationSession::CheckPrepared(const char* what) const {
-  if (thread_ != nullptr) return absl::OkStatus();
+  if (running_thread() != nullptr) return absl::OkStatus();
   return absl::FailedPreconditionError(fmt::format("{} comes after Prepare", what));
 }
 
@@ -311,8 +363,8 @@ absl::Status ThreadedDestinationSession::Activate(absl::Duration timeout) {
     failure = engine_->failure();
     return engine_->guest_may_run() || engine_->phase() == Phase::kFailed;
   };
-  thread_->Call([this] { engine_->AllowActivation(); });
-  if (thread_->WaitUntil(over, absl::Now() + timeout)) return failure;
+  running_thread()->Call([this] { engine_->AllowActivation(); });
+  if (running_thread()->WaitUntil(over, absl::Now() + timeout)) return failure;
   return absl::DeadlineExceededError(
       fmt::format("the source did not switch over within {}; call Activate again, or Cancel to give up",
                   absl::FormatDuration(timeout)));
@@ -321,7 +373,7 @@ absl::Status ThreadedDestinationSession::Activate(absl::Duration timeout) {
 absl::Status ThreadedDestinationSession::FetchRest() {
   if (absl::Status prepared = CheckPrepared("FetchRest"); !prepared.ok()) return prepared;
   absl::Status failure;
-  thread_->Call([&] {
+  running_thread()->Call([&] {
     engine_->FetchRest();
     failure = engine_->failure();
   });
@@ -335,9 +387,9 @@ absl::Status ThreadedDestinationSession::WaitUntilResident(absl::Duration timeou
     failure = finished_ ? finish_status_ : engine_->failure();
     return finished_ || engine_->phase() == Phase::kFailed;
   };
-  if (thread_->WaitUntil(over, absl::Now() + timeout)) return failure;
+  if (running_thread()->WaitUntil(over, absl::Now() + timeout)) return failure;
   std::uint64_t resident = 0;
-  thread_->Call([&] { resident = engine_->resident_pages(); });
+  running_thread()->Call([&] { resident = engine_->resident_pages(); });
   return absl::DeadlineExceededError(
       fmt::format("{} of {} pages are here after {}; wait longer, or call FetchRest when the source does not push",
                   resident, core_.layout.total_pages(), absl::FormatDuration(timeout)));

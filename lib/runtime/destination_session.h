@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "farfault/session.h"
@@ -17,6 +18,7 @@
 #include "lib/runtime/rendezvous.h"
 #include "lib/runtime/session_core.h"
 #include "lib/session/destination_engine.h"
+#include "lib/util/mutex.h"
 
 namespace farfault {
 
@@ -44,12 +46,17 @@ class ThreadedDestinationSession final : public DestinationSession {
   absl::StatusOr<Rendezvous::Agreement> AgreeOnRegions(Connection& connection);
   absl::Status ReceiveSourceMemory();
   absl::Status PrepareMemory();
+  absl::Status MakeEngine();
   absl::Status StartEngine();
+  absl::Status GiveUpPreparing(absl::Status why);
   absl::Status CheckPrepared(const char* what) const;
+  /// Null until Prepare has succeeded.
+  EngineThread* running_thread() const { return running_thread_.load(std::memory_order_acquire); }
   EngineThread::Round Round();
   bool PollOnce();
   void Tick();
   void HangUp();
+  void GoQuiet();
   void OnPhase(Phase phase);
   void GiveUp(const char* why);
   /// Every page is mapped: hands the memory back to its owner.
@@ -68,12 +75,21 @@ class ThreadedDestinationSession final : public DestinationSession {
   std::optional<RegisteredBuffer> scratch_;
   std::optional<RegisteredBuffer> run_lists_;
   std::unique_ptr<DestinationEngine> engine_;  // Engine thread.
-  std::unique_ptr<EngineThread> thread_;
-  std::atomic<bool> cancelled_ = false;
-  bool finished_ = false;        // Engine thread.
-  bool frames_revoked_ = false;  // Engine thread.
-  bool hung_up_ = false;         // Engine thread.
-  absl::Status finish_status_;   // Engine thread.
+  std::unique_ptr<EngineThread> thread_;       // Of Prepare and the destructor; others see it through running_thread_.
+  std::atomic<EngineThread*> running_thread_ = nullptr;
+
+  Mutex prepare_mutex_;  // One Prepare at a time.
+  bool prepare_called_ ABSL_GUARDED_BY(prepare_mutex_) = false;
+  mutable Mutex cancel_mutex_;  // Cancel either finds the thread running, or Prepare finds that it was cancelled.
+  bool cancelled_ ABSL_GUARDED_BY(cancel_mutex_) = false;
+  absl::Status prepare_status_ ABSL_GUARDED_BY(cancel_mutex_);
+
+  Phase seen_phase_ = Phase::kWaiting;  // Engine thread.
+  Nanos failed_at_ = 0;                 // Engine thread.
+  bool finished_ = false;               // Engine thread.
+  bool frames_revoked_ = false;         // Engine thread.
+  bool hung_up_ = false;                // Engine thread.
+  absl::Status finish_status_;          // Engine thread.
 };
 
 }  // namespace farfault

@@ -1,7 +1,6 @@
 #include "lib/runtime/engine_thread.h"
 
 #include <fmt/format.h>
-#include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -11,6 +10,8 @@
 #include <cstring>
 #include <memory>
 #include <utility>
+
+#include "lib/util/start_thread.h"
 
 namespace farfault {
 namespace {
@@ -40,12 +41,13 @@ absl::StatusOr<std::unique_ptr<EngineThread>> EngineThread::Create(Options optio
 EngineThread::EngineThread(Options options, Sleeper sleeper, UniqueFd wake)
     : options_(std::move(options)), sleeper_(std::move(sleeper)), wake_(std::move(wake)) {}
 
-void EngineThread::Start() {
-  {
-    const MutexLock lock(&mutex_);
-    running_ = true;
-  }
-  thread_ = std::thread([this] { Run(); });
+absl::Status EngineThread::Start() {
+  const MutexLock lock(&mutex_);
+  auto thread = StartThread(options_.name, [this] { Run(); });
+  if (!thread.ok()) return thread.status();
+  thread_ = *std::move(thread);
+  running_ = true;
+  return absl::OkStatus();
 }
 
 void EngineThread::Stop() {
@@ -119,7 +121,6 @@ void EngineThread::Sleep() {
 }
 
 void EngineThread::Run() {
-  pthread_setname_np(pthread_self(), options_.name.c_str());
   const auto spin = absl::ToChronoNanoseconds(options_.spin);
   SteadyClock::time_point last_urgent = SteadyClock::now();
   SteadyClock::time_point next_tick = last_urgent + kTick;

@@ -10,6 +10,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "lib/runtime/sleeper.h"
@@ -47,12 +48,16 @@ class EngineThread {
   EngineThread& operator=(const EngineThread&) = delete;
   ~EngineThread() { Stop(); }
 
-  void Start();
+  /// kResourceExhausted when there is no thread to be had; calls then run on the caller's thread.
+  absl::Status Start();
   /// Runs the calls that are waiting, then ends the thread. From then on Call runs on the caller's thread.
   void Stop();
 
   /// Runs `function` between two rounds and returns when it has run. Not from the engine's own thread.
   void Call(absl::FunctionRef<void()> function);
+
+  /// From now on `fd` does not wake the thread. On the engine's thread, or before Start.
+  void StopWatching(int fd) { sleeper_.RemoveFd(fd); }
 
   /// Waits until `done`, which is asked on the engine's thread after each round, is true; false at the deadline.
   bool WaitUntil(absl::FunctionRef<bool()> done, absl::Time deadline);

@@ -78,7 +78,12 @@ absl::StatusOr<bool> PrePager::SendRound(PrePagePlan& plan, absl::Time start, ab
   std::vector<PageRun> dirty;
   if (dirty_tracker_ != nullptr) {
     // Before any byte of the round is read: whatever is written from here on shows up next time.
-    if (absl::Status collected = dirty_tracker_->Collect(&dirty); !collected.ok()) return collected;
+    if (absl::Status collected = dirty_tracker_->Collect(&dirty); !collected.ok()) {
+      // It has protected pages again that it did not get to report: nothing that was sent may be trusted.
+      const PageRun everything{0, core_.layout.total_pages()};
+      MarkStale(std::span(&everything, 1));
+      return collected;
+    }
     if (history_ != nullptr) history_->NoteTouched(dirty);
   }
   bool sending = false;
@@ -92,7 +97,14 @@ absl::StatusOr<bool> PrePager::SendRound(PrePagePlan& plan, absl::Time start, ab
   const auto over = [this] { return engine_.prepaging_idle() || engine_.phase() == SourceEngine::Phase::kFailed; };
   if (!thread_.WaitUntil(over, deadline)) {
     thread_.Call([this] { engine_.DropOffers(); });
-    thread_.WaitUntil(over, absl::InfiniteFuture());
+    if (!thread_.WaitUntil(over, absl::Now() + patience_)) {
+      thread_.Call([this] {
+        engine_.Fail(absl::DeadlineExceededError(fmt::format(
+            "the destination has not taken in what was sent to it {} after the end of the budget's time; the guest may "
+            "go on at the source",
+            absl::FormatDuration(patience_))));
+      });
+    }
   }
   absl::Status failure;
   thread_.Call([&] { failure = engine_.failure(); });

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "farfault/options.h"
 #include "farfault/page.h"
 #include "lib/page/page_bitmap.h"
@@ -30,8 +31,8 @@ class PrePager {
   };
 
   /// All outlive this object.
-  PrePager(SessionCore& core, SourceEngine& engine, EngineThread& thread, Tracking tracking)
-      : core_(core), engine_(engine), thread_(thread), tracking_(tracking) {}
+  PrePager(SessionCore& core, SourceEngine& engine, EngineThread& thread, Tracking tracking, absl::Duration patience)
+      : core_(core), engine_(engine), thread_(thread), tracking_(tracking), patience_(patience) {}
 
   absl::StatusOr<PrePageReport> Run(const PrePageBudget& budget);
 
@@ -61,6 +62,7 @@ class PrePager {
   SourceEngine& engine_;
   EngineThread& thread_;
   Tracking tracking_;
+  const absl::Duration patience_;  // For what is on its way when the budget's time is over.
   std::unique_ptr<DirtyTracker> dirty_tracker_;
   std::unique_ptr<AccessHistory> history_;
   PageBitmap stale_;  // Sent, written afterwards, and perhaps sent again since. Engine thread. Empty until needed.

@@ -36,9 +36,12 @@ struct SessionCore {
   Connection connection;
   std::atomic<SessionState> state = SessionState::kConnected;
 
-  /// Engine thread, or before it runs. Says it to the listener when it is new.
+  /// Says it to the listener when it is new. A session that has ended stays as it ended.
   void Publish(SessionState next, const absl::Status& failure) {
-    if (state.exchange(next, std::memory_order_acq_rel) == next) return;
+    SessionState now = state.load(std::memory_order_acquire);
+    do {
+      if (now == next || now == SessionState::kFailed || now == SessionState::kClosed) return;
+    } while (!state.compare_exchange_weak(now, next, std::memory_order_acq_rel));
     if (next == SessionState::kFailed) events.Send(EventKind::kFailed, std::string(StatusText(failure)));
     if (next == SessionState::kSwitchedOver) events.Send(EventKind::kSwitchedOver);
   }

@@ -24,6 +24,12 @@ class Sleeper {
   /// Wakes when `fd` is readable.
   void AddFd(int fd) { polled_.insert(polled_.begin() + static_cast<std::ptrdiff_t>(fds_++), pollfd{fd, POLLIN, 0}); }
 
+  void RemoveFd(int fd) {
+    for (std::size_t i = 0; i < fds_; ++i) {
+      if (polled_[i].fd == fd) polled_[i].fd = -1;
+    }
+  }
+
   /// Returns at once when a channel has something already, otherwise when something comes, or after `most` (to the
   /// microsecond, rounded up).
   void Sleep(absl::Duration most);

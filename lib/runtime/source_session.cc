@@ -141,30 +141,45 @@ absl::Status ThreadedSourceSession::StartEngine() {
                                       .nap = [this] { return engine_->waits_for_credit(); }},
                                      std::move(sleeper));
   if (!thread.ok()) return thread.status();
+  if (absl::Status started = (*thread)->Start(); !started.ok()) return started;
   thread_ = *std::move(thread);
   core_.Publish(SessionState::kPrepared, absl::OkStatus());
   const MutexLock lock(&guest_mutex_);
   pre_pager_ = std::make_unique<PrePager>(core_, *engine_, *thread_,
-                                          PrePager::Tracking{options_.track_dirty, options_.track_history});
-  thread_->Start();
+                                          PrePager::Tracking{options_.track_dirty, options_.track_history},
+                                          options_.handshake_timeout);
   return absl::OkStatus();
 }
 
 EngineThread::Round ThreadedSourceSession::Round() {
-  const Phase before = engine_->phase();
   const bool progress = engine_->Poll();
   const Phase phase = engine_->phase();
-  if (phase == before) return progress ? EngineThread::Round::kUrgent : EngineThread::Round::kIdle;
+  if (phase == Phase::kFailed) GoQuiet();
+  // It may have changed in a call between two rounds as well.
+  if (phase == std::exchange(seen_phase_, phase)) {
+    return progress ? EngineThread::Round::kUrgent : EngineThread::Round::kIdle;
+  }
   if (phase == Phase::kSwitchedOver) core_.Publish(SessionState::kSwitchedOver, absl::OkStatus());
   if (phase == Phase::kDrained) {
     regions_.clear();  // Nobody may read the memory any more; its owner may free it.
     core_.Publish(SessionState::kResident, absl::OkStatus());
     core_.events.Send(EventKind::kDrained);
   }
-  if (phase == Phase::kFailed) {
-    core_.Publish(cancelled_ ? SessionState::kClosed : SessionState::kFailed, engine_->failure());
-  }
+  if (phase == Phase::kFailed) core_.Publish(SessionState::kFailed, engine_->failure());
   return EngineThread::Round::kUrgent;
+}
+
+/// After a failure nobody polls the push channels: they must not keep this thread awake. The peer should hear the reason
+/// before it sees channels close.
+void ThreadedSourceSession::GoQuiet() {
+  if (hung_up_) return;
+  if (failed_at_ == 0) failed_at_ = core_.clock.Now();
+  const ControlLink& link = *core_.connection.link;
+  const bool lost = !link.status().ok();
+  if (!lost && !link.flushed() && core_.clock.Now() - failed_at_ < absl::ToInt64Nanoseconds(kFarewell)) return;
+  hung_up_ = true;
+  for (const auto& channel : core_.connection.push) channel->Close();
+  if (lost) core_.connection.control->Close();
 }
 
 void ThreadedSourceSession::Tick() {
@@ -173,9 +188,10 @@ void ThreadedSourceSession::Tick() {
 }
 
 absl::Status ThreadedSourceSession::status() const {
+  if (state() != SessionState::kFailed) return absl::OkStatus();
   absl::Status status;
   thread_->Call([&] { status = engine_->failure(); });
-  return cancelled_ ? absl::OkStatus() : status;
+  return status;
 }
 
 SessionStats ThreadedSourceSession::Stats() const {
@@ -189,17 +205,19 @@ SessionStats ThreadedSourceSession::Stats() const {
 }
 
 void ThreadedSourceSession::Cancel() {
-  cancelled_ = true;
   thread_->Call([this] {
     engine_->Fail(absl::CancelledError("the source has cancelled the session"));
-    core_.Publish(SessionState::kClosed, absl::OkStatus());
+    // A session that is drained has come to its end.
+    if (engine_->phase() == Phase::kFailed) core_.Publish(SessionState::kClosed, absl::OkStatus());
   });
 }
 
 absl::Status ThreadedSourceSession::CheckBeforeSwitchOver(const char* what) const {
   const SessionState now = state();
   if (now == SessionState::kPrepared) return absl::OkStatus();
-  if (now == SessionState::kFailed) return status();
+  if (now == SessionState::kFailed || now == SessionState::kClosed) {
+    if (absl::Status why = WhyNotHandedOver(); !why.ok()) return why;
+  }
   return absl::FailedPreconditionError(
       fmt::format("{} belongs before the switchover, and the session is {}", what, SessionStateName(now)));
 }
@@ -271,7 +289,7 @@ absl::Status ThreadedSourceSession::HandOver() {
   return WhyNotHandedOver();
 }
 
-absl::Status ThreadedSourceSession::WhyNotHandedOver() {
+absl::Status ThreadedSourceSession::WhyNotHandedOver() const {
   absl::Status failure;
   bool unknown = false;
   bool handed_over = false;
@@ -282,7 +300,9 @@ absl::Status ThreadedSourceSession::WhyNotHandedOver() {
   });
   // A failure that came after the destination had taken over is not the switchover's.
   if (handed_over) return absl::OkStatus();
-  if (!unknown) return failure;
+  if (!unknown && !absl::IsDataLoss(failure)) return failure;
+  // kDataLoss is kept for an outcome that is unknown.
+  if (!unknown) return absl::AbortedError(failure.message());
   return absl::DataLossError(fmt::format(
       "{}; the guest may be running at the destination: ask there before it goes on here", StatusText(failure)));
 }

@@ -47,9 +47,10 @@ class ThreadedSourceSession final : public SourceSession {
   absl::Status StartEngine();
   absl::Status CheckBeforeSwitchOver(const char* what) const;
   absl::Status HandOver();
-  absl::Status WhyNotHandedOver();
+  absl::Status WhyNotHandedOver() const;
   void BeginPush();
   EngineThread::Round Round();
+  void GoQuiet();
   void Tick();
 
   SourceOptions options_;
@@ -60,7 +61,9 @@ class ThreadedSourceSession final : public SourceSession {
   DestinationPeer destination_;
   std::unique_ptr<SourceEngine> engine_;  // Engine thread.
   std::unique_ptr<EngineThread> thread_;
-  std::atomic<bool> cancelled_ = false;
+  Phase seen_phase_ = Phase::kPrePaging;  // Engine thread.
+  Nanos failed_at_ = 0;                   // Engine thread.
+  bool hung_up_ = false;                  // Engine thread.
 
   Mutex guest_mutex_;  // One of PrePage, ReportDirty and SwitchOver at a time.
   std::unique_ptr<PrePager> pre_pager_ ABSL_GUARDED_BY(guest_mutex_);

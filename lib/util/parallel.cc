@@ -7,9 +7,11 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
-#include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
+
+#include "lib/util/start_thread.h"
 
 namespace farfault {
 namespace {
@@ -83,13 +85,13 @@ absl::Status RunInParallel(std::size_t count, std::size_t threads, const std::fu
   std::vector<std::thread> workers;
   for (std::size_t i = 0; i < std::min(count, threads); ++i) {
     work.AddWorker();
-    try {
-      workers.emplace_back([&work] { work.RunAsWorker(); });
-    } catch (const std::system_error&) {
+    absl::StatusOr<std::thread> worker = StartThread("ff-worker", [&work] { work.RunAsWorker(); });
+    if (!worker.ok()) {
       // No more threads to be had: those there are, or else this one, do the work.
       work.RunAsWorker();
       break;
     }
+    workers.push_back(*std::move(worker));
   }
   while (!work.WaitForWorkers(kTick)) {
     if (tick) tick();

@@ -2,18 +2,16 @@
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 #include <cerrno>
 #include <cstring>
-#include <system_error>
 #include <utility>
 
 #include "lib/transport/channel_slots.h"
 #include "lib/transport/tcp/tcp_socket.h"
+#include "lib/util/start_thread.h"
 
 namespace farfault {
 namespace {
@@ -251,20 +249,10 @@ absl::Status TcpChannel::StartThread(std::string_view name) {
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, socket_.get(), &event) != 0) {
     return SocketError("a channel's socket cannot be watched", errno);
   }
-  // The program's signals are for the program's own threads.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  absl::Status status;
-  try {
-    thread_ = std::thread(&TcpChannel::Serve, this);
-    pthread_setname_np(thread_.native_handle(), fmt::format("ff-{}", name).substr(0, 15).c_str());
-  } catch (const std::system_error& error) {
-    status = absl::ResourceExhaustedError(fmt::format("a channel's thread cannot be started: {}", error.what()));
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return status;
+  absl::StatusOr<std::thread> thread = farfault::StartThread(fmt::format("ff-{}", name), [this] { Serve(); });
+  if (!thread.ok()) return thread.status();
+  thread_ = *std::move(thread);
+  return absl::OkStatus();
 }
 
 void TcpChannel::Serve() {

@@ -1,12 +1,18 @@
 #include "lib/runtime/engine_thread.h"
 
+#include <signal.h>
+#include <sys/eventfd.h>
+
 #include <atomic>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/time/clock.h"
+#include "lib/util/unique_fd.h"
+#include "test/support/no_threads.h"
 
 namespace farfault {
 namespace {
@@ -28,7 +34,7 @@ TEST_CASE("calls run on the engine's thread, one at a time, whoever makes them")
     inside = false;
     return Round::kIdle;
   });
-  thread->Start();
+  REQUIRE(thread->Start().ok());
   std::vector<std::thread> callers;
   for (int i = 0; i < 4; ++i) {
     callers.emplace_back([&] {
@@ -61,7 +67,7 @@ TEST_CASE("an engine that waits for what wakes nobody looks again and again, and
                                       Sleeper());
   REQUIRE(created.ok());
   const std::unique_ptr<EngineThread> thread = *std::move(created);
-  thread->Start();
+  REQUIRE(thread->Start().ok());
   // Ticks alone would take a minute.
   REQUIRE(thread->WaitUntil([&] { return rounds > 600; }, absl::Now() + absl::Seconds(30)));
   thread->Call([&] { waits = false; });
@@ -76,7 +82,7 @@ TEST_CASE("a sleeping engine is woken by a call and sleeps again") {
     ++rounds;
     return Round::kIdle;
   });
-  thread->Start();
+  REQUIRE(thread->Start().ok());
   for (int i = 0; i < 100; ++i) thread->Call([] {});
   absl::SleepFor(absl::Milliseconds(30));
   // A wake-up left behind would make it poll without end; ticks come every 100 ms.
@@ -96,7 +102,7 @@ TEST_CASE("an engine spins after an urgent round and not after any other progres
         return happened.exchange(false) ? first : Round::kIdle;
       },
       absl::Milliseconds(50));
-  thread->Start();
+  REQUIRE(thread->Start().ok());
   absl::SleepFor(absl::Milliseconds(150));  // Past the spin at the start.
   const int before = rounds;
   happened = true;
@@ -109,10 +115,54 @@ TEST_CASE("an engine spins after an urgent round and not after any other progres
 TEST_CASE("WaitUntil sees conditions come true, and deadlines pass") {
   std::atomic<int> steps = 0;
   const auto thread = MakeThread([&] { return ++steps < 1000 ? Round::kProgress : Round::kIdle; });
-  thread->Start();
+  REQUIRE(thread->Start().ok());
   CHECK(thread->WaitUntil([&] { return steps >= 500; }, absl::InfiniteFuture()));
   CHECK_FALSE(thread->WaitUntil([] { return false; }, absl::Now() + absl::Milliseconds(20)));
   CHECK(thread->WaitUntil([] { return true; }, absl::InfinitePast()));
+}
+
+TEST_CASE("without a thread to be had Start says so, and calls run on the caller's thread") {
+  const auto thread = MakeThread([] { return Round::kIdle; });
+  {
+    const NoThreads none;
+    CHECK(absl::IsResourceExhausted(thread->Start()));
+  }
+  std::thread::id ran_on;
+  thread->Call([&] { ran_on = std::this_thread::get_id(); });
+  CHECK(ran_on == std::this_thread::get_id());
+  CHECK(thread->Start().ok());
+}
+
+TEST_CASE("the engine's thread leaves the program's signals to its own threads") {
+  const auto thread = MakeThread([] { return Round::kIdle; });
+  REQUIRE(thread->Start().ok());
+  sigset_t mask;
+  thread->Call([&] { pthread_sigmask(SIG_BLOCK, nullptr, &mask); });
+  CHECK(sigismember(&mask, SIGINT) == 1);
+  CHECK(sigismember(&mask, SIGALRM) == 1);
+}
+
+TEST_CASE("a file descriptor that is no longer watched wakes nobody") {
+  UniqueFd always(eventfd(1, EFD_CLOEXEC));
+  Sleeper sleeper;
+  sleeper.AddFd(always.get());
+  std::atomic<int> rounds = 0;
+  auto made = EngineThread::Create({.name = "test",
+                                    .spin = absl::ZeroDuration(),
+                                    .poll =
+                                        [&] {
+                                          ++rounds;
+                                          return Round::kIdle;
+                                        },
+                                    .tick = [] {}},
+                                   std::move(sleeper));
+  REQUIRE(made.ok());
+  const std::unique_ptr<EngineThread> thread = *std::move(made);
+  REQUIRE(thread->Start().ok());
+  thread->Call([&] { thread->StopWatching(always.get()); });
+  const int before = rounds;
+  absl::SleepFor(absl::Milliseconds(300));
+  CHECK(rounds - before < 20);
 }
 
 TEST_CASE("after Stop calls run on the caller's thread") {
@@ -121,7 +171,7 @@ TEST_CASE("after Stop calls run on the caller's thread") {
   const auto remember = [&] { ran_on = std::this_thread::get_id(); };
   thread->Call(remember);
   CHECK(ran_on == std::this_thread::get_id());
-  thread->Start();
+  REQUIRE(thread->Start().ok());
   thread->Call(remember);
   CHECK(ran_on != std::this_thread::get_id());
   thread->Stop();

@@ -1,5 +1,7 @@
 #include "lib/util/parallel.h"
 
+#include <signal.h>
+
 #include <atomic>
 #include <catch2/catch_test_macros.hpp>
 #include <thread>
@@ -27,6 +29,21 @@ TEST_CASE("every task runs once, whatever the number of threads", "[util][parall
     for (const std::atomic<int>& count : runs) CHECK(count.load() == 1);
   }
   CHECK(RunInParallel(0, 4, [](std::size_t) { return absl::InternalError("no task"); }).ok());
+}
+
+TEST_CASE("workers leave the program's signals to its own threads", "[util][parallel]") {
+  std::atomic<int> blocked = 0;
+  const absl::Status status = RunInParallel(4, 2, [&](std::size_t) {
+    sigset_t mask;
+    pthread_sigmask(SIG_BLOCK, nullptr, &mask);
+    if (sigismember(&mask, SIGUSR1) == 1 && sigismember(&mask, SIGSEGV) == 0) ++blocked;
+    return absl::OkStatus();
+  });
+  CHECK(status.ok());
+  CHECK(blocked == 4);
+  sigset_t own;
+  pthread_sigmask(SIG_BLOCK, nullptr, &own);
+  CHECK(sigismember(&own, SIGUSR1) == 0);
 }
 
 TEST_CASE("the first error ends the work", "[util][parallel]") {

@@ -1,0 +1,270 @@
+#include <array>
+#include <atomic>
+#include <catch2/catch_test_macros.hpp>
+#include <cstring>
+#include <ctime>
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "farfault/farfault.h"
+#include "lib/runtime/event_sink.h"
+#include "lib/runtime/registered_buffer.h"
+#include "lib/runtime/rendezvous.h"
+#include "lib/session/control_link.h"
+#include "lib/session/handshake.h"
+#include "lib/util/notification.h"
+#include "test/support/memory_machine.h"
+#include "test/support/no_threads.h"
+#include "test/support/session_pair.h"
+
+// How sessions end before their time: cancelled or failed in the middle of something, and how they behave afterwards.
+namespace farfault {
+namespace {
+
+constexpr std::uint64_t kImage = 4u << 20;
+const std::vector<GuestImage::Spec> kSmall = {{.length = kImage}};
+const std::vector<GuestImage::Spec> kLarge = {{.length = 16 * kImage}};
+
+/// A source that listens and is made on a thread of its own.
+class SourceOnThread {
+ public:
+  explicit SourceOnThread(GuestImage& image) {
+    SourceOptions options;
+    options.listen = "tcp://127.0.0.1:0";
+    options.handshake_timeout = absl::Seconds(5);
+    auto address = std::make_shared<std::promise<std::string>>();
+    std::future<std::string> known = address->get_future();
+    options.on_event = [address](const Event& event) {
+      if (event.kind == EventKind::kListening) address->set_value(event.text);
+    };
+    thread_ = std::thread([this, &image, made = std::move(options)]() mutable {
+      auto session = SourceSession::Create(image.memory(), std::move(made));
+      status_ = session.status();
+      if (session.ok()) session_ = *std::move(session);
+    });
+    address_ = known.get();
+  }
+  ~SourceOnThread() { Join().IgnoreError(); }
+
+  const std::string& address() const { return address_; }
+  SourceSession& session() { return *session_; }
+  absl::Status Join() {
+    if (thread_.joinable()) thread_.join();
+    return status_;
+  }
+
+ private:
+  std::thread thread_;
+  std::string address_;
+  absl::Status status_;
+  std::unique_ptr<SourceSession> session_;
+};
+
+std::unique_ptr<DestinationSession> Meet(GuestImage& image, const std::string& address, EventListener listener) {
+  DestinationOptions options;
+  options.connect = address;
+  options.on_event = std::move(listener);
+  auto session = DestinationSession::Create(image.memory(), std::move(options));
+  INFO(session.status().ToString());
+  REQUIRE(session.ok());
+  return *std::move(session);
+}
+
+/// Processor time of the whole process over a second: other programs do not make it more.
+double BusyShareOfASecond() {
+  const std::clock_t before = std::clock();
+  absl::SleepFor(absl::Seconds(1));
+  return static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC;
+}
+
+TEST_CASE("a session that is cancelled while it is being prepared stays closed") {
+  RequireUserfaultfd();
+  GuestImage source(kSmall);
+  GuestImage destination(kSmall);
+  SourceOnThread listening(source);
+  Notification preparing;
+  Notification cancelled;
+  const auto session = Meet(destination, listening.address(), [&](const Event& event) {
+    if (event.kind != EventKind::kPreparing || preparing.HasBeenNotified()) return;
+    preparing.Notify();
+    cancelled.Wait();
+  });
+  std::thread other([&] {
+    preparing.Wait();
+    session->Cancel();
+    cancelled.Notify();
+  });
+  const absl::Status prepared = session->Prepare();
+  other.join();
+  CHECK(absl::IsCancelled(prepared));
+  CHECK(session->state() == SessionState::kClosed);
+  CHECK(session->status().ok());
+  CHECK_FALSE(session->Activate(absl::Milliseconds(1)).ok());
+  CHECK_FALSE(listening.Join().ok());
+  destination.bytes()[0] = std::byte{1};  // Nothing is armed.
+}
+
+TEST_CASE("of several threads that prepare one does, and others may look on meanwhile") {
+  RequireUserfaultfd();
+  GuestImage source(kSmall);
+  source.Fill(1);
+  GuestImage destination(kSmall);
+  SourceOnThread listening(source);
+  const auto session = Meet(destination, listening.address(), {});
+  std::atomic<bool> stop = false;
+  std::thread observer([&] {
+    while (!stop) {
+      CHECK(session->status().ok());
+      CHECK(session->Stats().total_pages == kImage / kSmallPage);
+      std::this_thread::yield();
+    }
+  });
+  std::atomic<int> succeeded = 0;
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 3; ++i) {
+    callers.emplace_back([&] {
+      const absl::Status status = session->Prepare();
+      succeeded += status.ok() ? 1 : 0;
+      CHECK((status.ok() || absl::IsFailedPrecondition(status)));
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  stop = true;
+  observer.join();
+  CHECK(succeeded == 1);
+  CHECK(session->state() == SessionState::kPrepared);
+  CHECK(listening.Join().ok());
+}
+
+TEST_CASE("what cannot be prepared keeps its reason and is not left armed") {
+  RequireUserfaultfd();
+  GuestImage source(kSmall);
+  GuestImage destination(kSmall);
+  SourceOnThread listening(source);
+  std::optional<NoThreads> none;
+  const auto session = Meet(destination, listening.address(), [&](const Event& event) {
+    if (event.kind == EventKind::kPreparing && !none.has_value()) none.emplace();
+  });
+  const absl::Status prepared = session->Prepare();
+  REQUIRE(none.has_value());
+  none.reset();
+  CHECK(absl::IsResourceExhausted(prepared));
+  CHECK(session->state() == SessionState::kFailed);
+  CHECK(session->status() == prepared);
+  CHECK(absl::IsFailedPrecondition(session->Prepare()));
+  CHECK_FALSE(listening.Join().ok());
+  destination.bytes()[0] = std::byte{1};
+  session->Cancel();
+  CHECK(session->state() == SessionState::kFailed);
+  CHECK(session->status() == prepared);
+}
+
+TEST_CASE("a session that has failed sleeps, even while its guest waits for a page") {
+  RequireUserfaultfd();
+  // The thread that gets parked below never comes back: what it touches outlives the test case.
+  auto& destination = *new GuestImage(kSmall);
+  GuestImage source(kSmall);
+  source.Fill(11);
+  SourceOptions options;
+  options.push.enabled = false;
+  SessionPair pair = MakePair(source, std::move(options), destination, {});
+  pair.SwitchOver();
+  pair.source.reset();
+  REQUIRE_FALSE(pair.destination->WaitUntilResident(absl::Seconds(30)).ok());
+  std::thread([&destination] {
+    volatile std::byte* const missing = destination.bytes().data() + 9 * kSmallPage;
+    static_cast<void>(*missing);
+  }).detach();
+  absl::SleepFor(absl::Milliseconds(1500));
+  CHECK(pair.destination->state() == SessionState::kFailed);
+  CHECK(BusyShareOfASecond() < 0.25);
+}
+
+TEST_CASE("a source whose destination has left in the middle of the push sleeps") {
+  RequireUserfaultfd();
+  auto& destination = *new GuestImage(kLarge);  // Keeps its missing pages.
+  GuestImage source(kLarge);
+  source.Fill(12);
+  SessionPair pair = MakePair(source, {}, destination, {});
+  pair.SwitchOver();
+  pair.destination.reset();
+  pair.source->WaitUntilDrained(absl::Seconds(30)).IgnoreError();
+  absl::SleepFor(absl::Milliseconds(1500));
+  CHECK(BusyShareOfASecond() < 0.25);
+}
+
+/// A destination made of the protocol's own parts, which prepares properly and then says what it likes.
+class RawDestination {
+ public:
+  RawDestination(GuestImage& image, const std::string& address) : events_({}) {
+    options_.connect = address;
+    auto rendezvous = Rendezvous::Create(Role::kDestination, options_, events_);
+    REQUIRE(rendezvous.ok());
+    auto connection = (*rendezvous)->Meet([](Connection& peer) -> absl::StatusOr<Rendezvous::Agreement> {
+      const auto regions = WaitForMessage(*peer.link, "regions", absl::Now() + absl::Seconds(5));
+      if (!regions.ok()) return regions.status();
+      peer.link->Send(MessageType::kRegionsAccepted);
+      return Rendezvous::Agreement::kSession;
+    });
+    transport_ = (*rendezvous)->TakeTransport();
+    INFO(connection.status().ToString());
+    REQUIRE(connection.ok());
+    connection_ = *std::move(connection);
+    for (auto type = MessageType::kInitialHoles; type != MessageType::kSourceMemory;) {
+      const auto message = WaitForMessage(*connection_.link, "addresses", absl::Now() + absl::Seconds(5));
+      REQUIRE(message.ok());
+      type = message->type;
+    }
+    auto frames = transport_->Register(image.bytes(), RemoteAccess::kReadWrite);
+    REQUIRE(frames.ok());
+    frames_ = *std::move(frames);
+    const DestinationPeer own{{{true, {frames_->remote_address(), frames_->bytes().size(), frames_->remote_key()}}},
+                              {}};
+    connection_.link->Send(MessageType::kDestinationMemory, EncodeDestinationMemory(own));
+    Flush();
+  }
+  ~RawDestination() {
+    connection_.push.clear();
+    connection_.demand.clear();
+    connection_.link.reset();
+    connection_.control.reset();
+  }
+
+  ControlLink& link() { return *connection_.link; }
+  void Flush() { FlushLink(link(), absl::Now() + absl::Seconds(5)).IgnoreError(); }
+
+ private:
+  SessionOptions options_;
+  EventSink events_;
+  std::unique_ptr<Transport> transport_;
+  std::unique_ptr<RegisteredMemory> frames_;
+  Connection connection_;
+};
+
+TEST_CASE("nonsense before the switchover leaves no doubt where the guest runs") {
+  GuestImage source(kSmall);
+  GuestImage destination(kSmall);
+  SourceOnThread listening(source);
+  RawDestination peer(destination, listening.address());
+  REQUIRE(listening.Join().ok());
+  std::thread liar([&peer] {
+    absl::SleepFor(absl::Milliseconds(100));
+    peer.link().Send(MessageType::kResident);
+    peer.Flush();
+  });
+  const absl::Status switched = listening.session().SwitchOver();
+  liar.join();
+  INFO(switched.ToString());
+  CHECK(absl::IsAborted(switched));
+  const absl::Status again = listening.session().SwitchOver();
+  CHECK(absl::IsAborted(again));
+}
+
+}  // namespace
+}  // namespace farfault
