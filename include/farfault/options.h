@@ -58,6 +58,10 @@ struct SourceOptions : SessionOptions {
   std::unique_ptr<Predictor> predictor;
   /// Find out what the guest writes, which `SourceSession::PrePage` needs; costs one write fault per page and round.
   /// Needs Linux 6.7. Change this to false when the hypervisor brings its own dirty bitmap (`ReportDirty`).
+  /// Seen is what this process writes through the region's mapping, by itself or in system calls. Not seen are writes
+  /// through another mapping or by another process (vhost-user), and to pages that were pinned earlier (O_DIRECT,
+  /// io_uring, VFIO): what they change after it was sent arrives stale. Track it yourself (`ReportDirty`), or stop
+  /// such writers before `PrePage`.
   bool track_dirty = true;
   /// Record which pages the guest touches while `PrePage` runs, for ranking and for `Predictor::OnHistory`.
   /// Shared memory only.

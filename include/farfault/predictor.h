@@ -42,7 +42,7 @@ class FARFAULT_EXPORT Predictor {
 
   /// Writes the runs that should be pushed next, best first, and returns how many; 0 means no opinion.
   /// The runs may be clipped or split. Pages outside the layout are dropped and counted in
-  /// `PushStats::predictor_out_of_range`.
+  /// `SessionStats::predictor_out_of_range`.
   virtual std::size_t Next(std::span<PageRun> out) = 0;
 };
 

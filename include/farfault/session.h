@@ -25,7 +25,7 @@ enum class SessionState : std::uint8_t {
   kSwitchedOver,  ///< The guest may run at the destination; pages are still missing there.
   kResident,      ///< Every page is at the destination.
   kFailed,        ///< See `PagingSession::status()`. Faults stay parked; nothing is answered with made-up bytes.
-  kClosed,        ///< `Cancel` was called, or the peer left after it was done.
+  kClosed,        ///< `Cancel` was called. Like kFailed, it is final.
 };
 
 FARFAULT_EXPORT std::string_view SessionStateName(SessionState state);
@@ -47,7 +47,8 @@ class FARFAULT_EXPORT PagingSession {
   /// A consistent snapshot; costs a few microseconds of the session's thread.
   virtual SessionStats Stats() const = 0;
   /// Ends the session. Before the switchover the source's guest is untouched. After it, a destination that is not
-  /// resident keeps its missing pages parked. Idempotent.
+  /// resident keeps its missing pages parked. A session that has failed stays kFailed, and one that has every page
+  /// comes to kResident all the same. Idempotent.
   virtual void Cancel() = 0;
 };
 
@@ -58,11 +59,13 @@ class FARFAULT_EXPORT SourceSession : public PagingSession {
   /// runs on meanwhile and is not touched, whatever the outcome.
   /// Errors: kInvalidArgument (options, memory), kUnavailable (nobody there, connection lost), kDeadlineExceeded (peer
   /// silent), kUnauthenticated (keys differ), kFailedPrecondition (version, regions or page sizes differ; memory is in
-  /// use by another session), kPermissionDenied (userfaultfd for dirty tracking), kAlreadyExists (address in use).
+  /// use by another session), kAlreadyExists (address in use).
   static absl::StatusOr<std::unique_ptr<SourceSession>> Create(GuestMemory memory, SourceOptions options);
 
   /// Sends pages while the guest runs. May be called repeatedly before `SwitchOver`. Blocks until the budget is
-  /// spent or nothing is left to send.
+  /// spent or nothing is left to send. Tracking starts with the first call, hence kPermissionDenied (userfaultfd) and
+  /// kUnimplemented (Linux before 6.7); both leave the session as it is. kDeadlineExceeded: the destination hangs (what
+  /// is on its way has `handshake_timeout` once the budget's time is over); the session has failed.
   virtual absl::StatusOr<PrePageReport> PrePage(const PrePageBudget& budget) = 0;
 
   /// For hypervisors with a dirty log (KVM): pages written since the last call. Only with
@@ -72,7 +75,8 @@ class FARFAULT_EXPORT SourceSession : public PagingSession {
 
   /// Hands the guest over. The guest has stopped and its memory does not change from this call on. Returns when
   /// the destination has said that its guest may run. On an error the destination never started and the guest may go on
-  /// here, except for kDataLoss: the outcome is unknown, and only the destination can tell.
+  /// here, except for kDataLoss: the outcome is unknown, and only the destination can tell. When the destination refuses
+  /// or what it says makes no sense, that is kAborted.
   virtual absl::Status SwitchOver() = 0;
 
   /// Waits until the destination has every page; afterwards the memory may be freed. kDeadlineExceeded leaves the
@@ -88,10 +92,12 @@ class FARFAULT_EXPORT DestinationSession : public PagingSession {
 
   /// Maps the memory a second time, populates and registers it, and arms the guest's mapping: from here on a touched
   /// page parks its thread until the source has switched over. kResourceExhausted names what is lacking;
-  /// kPermissionDenied when userfaultfd is not allowed.
+  /// kPermissionDenied when userfaultfd is not allowed; kCancelled when `Cancel` was called meanwhile. After an error
+  /// nothing is armed, and the session cannot be prepared again.
   virtual absl::Status Prepare() = 0;
 
-  /// Waits (up to `timeout`) until the source switches over, and returns when the guest may run.
+  /// Waits (up to `timeout`) until the source switches over, and returns when the guest may run. The permission to
+  /// switch over stays given after kDeadlineExceeded: the guest may be handed over at any time until `Cancel`.
   virtual absl::Status Activate(absl::Duration timeout) = 0;
 
   /// Reads what is missing ahead of demand, a few pages at a time, so that a session without a push becomes resident.
