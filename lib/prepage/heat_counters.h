@@ -17,7 +17,7 @@ class HeatCounters {
   explicit HeatCounters(std::uint64_t pages) : pages_(pages), bytes_((pages + 1) / 2) {}
 
   void Count(PageRun run);
-  std::uint32_t heat(PageIndex page) const { return (bytes_[page / 2] >> (page % 2 * 4)) & 0xFu; }
+  std::uint32_t heat(PageIndex page) const { return (std::uint32_t{bytes_[page / 2]} >> (page % 2 * 4)) & 0xFu; }
 
   /// At most `max` pages that were touched at all, hottest first, ascending among equals.
   std::vector<PageHeat> HottestFirst(std::size_t max) const;
