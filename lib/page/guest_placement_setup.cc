@@ -6,6 +6,7 @@
 #include <array>
 #include <bit>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "lib/page/guest_mapping.h"
@@ -16,6 +17,9 @@
 namespace farfault {
 namespace {
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
@@ -187,16 +191,25 @@ absl::Status GuestPlacement::ArmPlace(Place& place) {
   if (place.alias == nullptr && place.region.page_size == kSmallPage) {
     static_cast<void>(madvise(base, length, MADV_NOHUGEPAGE));
   }
-  // Before registering: with remove events nobody would be there to read them yet.
-  if (absl::Status status = DropPages(base, length); !status.ok()) return status;
+  // With remove events nobody would be there to read them once it is registered. Without them it comes afterwards: a page
+  // that is touched in between would stay mapped and never fault.
+  const bool reported = (uffd_->features() & UFFD_FEATURE_EVENT_REMOVE) != 0;
+  if (reported) {
+    if (absl::Status status = DropPages(base, length); !status.ok()) return status;
+  }
   const std::uint64_t modes = UFFDIO_REGISTER_MODE_MISSING | (place.alias != nullptr ? UFFDIO_REGISTER_MODE_MINOR : 0);
   const auto operations = uffd_->Register(base, length, modes);
   if (!operations.ok()) return operations.status();
   const std::uint64_t needed = Operation(place.alias != nullptr ? _UFFDIO_CONTINUE : _UFFDIO_COPY);
   place.has_zero_page = (*operations & Operation(_UFFDIO_ZEROPAGE)) != 0;
-  if ((*operations & needed) != 0) return absl::OkStatus();
-  static_cast<void>(uffd_->Unregister(base, length));
-  return absl::UnimplementedError("this kernel can report its faults, but not answer them; Linux 5.14 is needed");
+  absl::Status status;
+  if ((*operations & needed) == 0) {
+    status = absl::UnimplementedError("this kernel can report its faults, but not answer them; Linux 5.14 is needed");
+  } else if (!reported) {
+    status = DropPages(base, length);
+  }
+  if (!status.ok()) static_cast<void>(uffd_->Unregister(base, length));
+  return status;
 }
 
 // What landed in a frame that was forgotten, and what the file held before, is still there.
@@ -208,8 +221,15 @@ absl::Status GuestPlacement::EmptyFrames(PageRun run) const {
   if (fallocate(place.region.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length) == 0) {
     return absl::OkStatus();
   }
+  const int error = errno;
+  // A file that is sealed against new writers can't be punched, but this mapping is an old one.
+  std::byte* const frames = place.alias + place.Offset(run.first);
+  if (madvise(frames, static_cast<std::size_t>(length), MADV_POPULATE_WRITE) == 0) {
+    std::memset(frames, 0, static_cast<std::size_t>(length));
+    return absl::OkStatus();
+  }
   return absl::ErrnoToStatus(
-      errno, fmt::format("region '{}': {} bytes at offset {:#x} of its file cannot be given back; they must be zeros",
+      error, fmt::format("region '{}': {} bytes at offset {:#x} of its file cannot be given back; they must be zeros",
                          place.region.name, length, offset));
 }
 

@@ -49,7 +49,7 @@ ThreadedDestinationSession::~ThreadedDestinationSession() {
       absl::Now() + kFarewell);
   thread_->Stop();
   core_.CloseChannels();
-  if (!finished_) KeepMissingPagesParked();
+  if (!finished_ || !finish_status_.ok()) KeepMissingPagesParked();
 }
 
 void ThreadedDestinationSession::KeepMissingPagesParked() {

@@ -1,12 +1,16 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <cstring>
+#include <thread>
 #include <vector>
 
+#include "lib/util/mapping.h"
 #include "test/support/fill.h"
 #include "test/support/future.h"
 #include "test/support/memory_machine.h"
@@ -210,6 +214,51 @@ TEST_CASE("holes that nobody touched are zeros after disarming, whatever landed 
   CHECK(rig.placement().MapZeros({30, 10}).pages_done == 10);
   CHECK(rig.placement().MapAgain(3).status == MapStatus::kOk);
   CHECK(HasPattern(rig.GuestPage(3), 3));
+}
+
+TEST_CASE("holes of a file that may not be punched are zeros all the same", "[memory][direct]") {
+  RequireUserfaultfd();
+  const UniqueFd fd(memfd_create("ram", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  REQUIRE(fd.valid());
+  REQUIRE(ftruncate(fd.get(), kPages * kSmallPage) == 0);
+  auto mapped = Mapping::Map(
+      {.length = kPages * kSmallPage, .protection = PROT_READ | PROT_WRITE, .flags = MAP_SHARED, .fd = fd.get()});
+  REQUIRE(mapped.ok());
+  auto rig = MemoryRig::Create({{.name = "ram", .base = mapped->data(), .length = mapped->size(), .fd = fd.get()}});
+  REQUIRE(rig.ok());
+  for (PageIndex page = 0; page < kPages; ++page) (*rig)->Land(page);
+  REQUIRE((*rig)->placement().MapLanded({0, 30}).status == MapStatus::kOk);
+  REQUIRE(fcntl(fd.get(), F_ADD_SEALS, 0x0010 /* F_SEAL_FUTURE_WRITE */) == 0);
+  REQUIRE(fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, kSmallPage) != 0);
+  const std::vector<PageRun> holes{{30, kPages - 30}};
+  REQUIRE((*rig)->placement().Disarm(holes).ok());
+  CHECK(HasPattern((*rig)->GuestPage(29), 29));
+  for (PageIndex page = 30; page < kPages; ++page) CHECK(AllZero((*rig)->GuestPage(page)));
+}
+
+TEST_CASE("a page that is touched while the memory is armed faults like every other", "[memory][direct][staged]") {
+  RequireUserfaultfd();
+  constexpr std::uint64_t kMany = 16u << 10;
+  for (const bool shared : {true, false}) {
+    CAPTURE(shared);
+    auto owned = shared ? OwnedRegion::CreateShared("ram", kMany * kSmallPage)
+                        : OwnedRegion::CreateAnonymous("ram", kMany * kSmallPage);
+    REQUIRE(owned.ok());
+    std::memset(owned->bytes().data(), 7, owned->bytes().size());
+    std::atomic<bool> over = false;
+    std::jthread guest([&] {
+      while (!over) {
+        for (PageIndex page = 0; page < kMany && !over; ++page) {
+          static_cast<void>(*static_cast<volatile std::byte*>(owned->bytes().data() + page * kSmallPage));
+        }
+      }
+    });
+    auto rig = MemoryRig::Create({owned->region()});
+    over = true;
+    CHECK(rig.ok());
+    if (rig.ok()) CHECK(PresentPages(owned->bytes().data(), kMany * kSmallPage) == 0);
+    if (rig.ok()) rig->reset();
+  }
 }
 
 TEST_CASE("memory that the guest discards comes back as an event", "[memory][direct]") {
