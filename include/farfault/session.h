@@ -94,6 +94,13 @@ class FARFAULT_EXPORT DestinationSession : public PagingSession {
   /// page parks its thread until the source has switched over. kResourceExhausted names what is lacking;
   /// kPermissionDenied when userfaultfd is not allowed; kCancelled when `Cancel` was called meanwhile. After an error
   /// nothing is armed, and the session cannot be prepared again.
+  ///
+  /// From here until kResident nobody may discard the memory, so keep balloons and free page reporting off: the session
+  /// does not learn of it. Private anonymous memory (MADV_DONTNEED, MADV_FREE): a page that has not arrived reads as the
+  /// source's bytes and not as zeros, and one that was pre-paged and is discarded before the switchover as zeros and not
+  /// as the source's bytes. Files: MADV_DONTNEED changes nothing; after MADV_REMOVE or FALLOC_FL_PUNCH_HOLE a page reads
+  /// as the source's bytes when it had not arrived, fails the session when it had and was not mapped yet, and reads as
+  /// zeros when it was mapped.
   virtual absl::Status Prepare() = 0;
 
   /// Waits (up to `timeout`) until the source switches over, and returns when the guest may run. The permission to
