@@ -34,8 +34,8 @@ struct Event {
 };
 
 /// Called from a thread of the session or from the thread that called into it, never from two at once. It must
-/// return soon, must not call back into the session, and at the destination must not touch guest memory: the page may be
-/// one that only this thread can bring. Progress events come at most about ten times a second.
+/// return soon, must not call back into the session, and at the destination must not touch guest memory: the page may
+/// be one that only this thread can bring. Progress events come at most about ten times a second.
 using EventListener = std::function<void(const Event&)>;
 
 }  // namespace farfault

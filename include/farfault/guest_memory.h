@@ -21,8 +21,8 @@ inline constexpr std::size_t kMaxRegionName = 63;
 
 /// One contiguous range of guest memory as it is mapped in this process. Nothing here is owned: the mapping
 /// and the file descriptor must outlive every session that uses them. Sessions hold each region against
-/// /proc/self/maps and refuse it (kInvalidArgument) when something else is mapped there, or when two regions share a part
-/// of a file.
+/// /proc/self/maps and refuse it (kInvalidArgument) when something else is mapped there, or when two regions share a
+/// part of a file.
 struct Region {
   /// Tells the two ends which regions belong together; 1 to `kMaxRegionName` bytes, unique in a session.
   std::string name;

@@ -75,8 +75,8 @@ class FARFAULT_EXPORT SourceSession : public PagingSession {
 
   /// Hands the guest over. The guest has stopped and its memory does not change from this call on. Returns when
   /// the destination has said that its guest may run. On an error the destination never started and the guest may go on
-  /// here, except for kDataLoss: the outcome is unknown, and only the destination can tell. When the destination refuses
-  /// or what it says makes no sense, that is kAborted.
+  /// here, except for kDataLoss: the outcome is unknown, and only the destination can tell. When the destination
+  /// refuses or what it says makes no sense, that is kAborted.
   virtual absl::Status SwitchOver() = 0;
 
   /// Waits until the destination has every page; afterwards the memory may be freed. kDeadlineExceeded leaves the
@@ -96,11 +96,11 @@ class FARFAULT_EXPORT DestinationSession : public PagingSession {
   /// nothing is armed, and the session cannot be prepared again.
   ///
   /// From here until kResident nobody may discard the memory, so keep balloons and free page reporting off: the session
-  /// does not learn of it. Private anonymous memory (MADV_DONTNEED, MADV_FREE): a page that has not arrived reads as the
-  /// source's bytes and not as zeros, and one that was pre-paged and is discarded before the switchover as zeros and not
-  /// as the source's bytes. Files: MADV_DONTNEED changes nothing; after MADV_REMOVE or FALLOC_FL_PUNCH_HOLE a page reads
-  /// as the source's bytes when it had not arrived, fails the session when it had and was not mapped yet, and reads as
-  /// zeros when it was mapped.
+  /// does not learn of it. Private anonymous memory (MADV_DONTNEED, MADV_FREE): a page that has not arrived reads as
+  /// the source's bytes and not as zeros, and one that was pre-paged and is discarded before the switchover as zeros
+  /// and not as the source's bytes. Files: MADV_DONTNEED changes nothing; after MADV_REMOVE or FALLOC_FL_PUNCH_HOLE a
+  /// page reads as the source's bytes when it had not arrived, fails the session when it had and was not mapped yet,
+  /// and reads as zeros when it was mapped.
   virtual absl::Status Prepare() = 0;
 
   /// Waits (up to `timeout`) until the source switches over, and returns when the guest may run. The permission to

@@ -191,8 +191,8 @@ absl::Status GuestPlacement::ArmPlace(Place& place) {
   if (place.alias == nullptr && place.region.page_size == kSmallPage) {
     static_cast<void>(madvise(base, length, MADV_NOHUGEPAGE));
   }
-  // With remove events nobody would be there to read them once it is registered. Without them it comes afterwards: a page
-  // that is touched in between would stay mapped and never fault.
+  // With remove events nobody would be there to read them once it is registered. Without them it comes afterwards: a
+  // page that is touched in between would stay mapped and never fault.
   const bool reported = (uffd_->features() & UFFD_FEATURE_EVENT_REMOVE) != 0;
   if (reported) {
     if (absl::Status status = DropPages(base, length); !status.ok()) return status;

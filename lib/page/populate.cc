@@ -46,9 +46,9 @@ std::vector<PopulateRange> CutIntoPieces(const std::vector<PopulateRange>& range
   return pieces;
 }
 
-// Lets the kernel read one byte of every page. A populated page may still cost a fault at its first access, one that the
-// kernel does not see: hypervisors that shadow page tables take 5 µs, for accesses by user space and by the kernel apart.
-// Better now than when bytes are received into the page.
+// Lets the kernel read one byte of every page. A populated page may still cost a fault at its first access, one that
+// the kernel does not see: hypervisors that shadow page tables take 5 µs, for accesses by user space and by the kernel
+// apart. Better now than when bytes are received into the page.
 void WarmUp(int scratch_file, std::span<std::byte> memory, std::uint64_t page_size) {
   std::array<iovec, 512> bytes;
   while (!memory.empty()) {
@@ -64,8 +64,8 @@ void WarmUp(int scratch_file, std::span<std::byte> memory, std::uint64_t page_si
 
 // Populates the memory in such a way that later calls find huge folios where the kernel can make some. Unlike
 // MADV_HUGEPAGE, MADV_COLLAPSE (madvise(2), Linux 6.1) does not ask what shmem_enabled and the mount say, and files are
-// not allowed huge pages by default. A chunk without a single page is refused; with one, the kernel has 4 KiB to copy and
-// clears the rest.
+// not allowed huge pages by default. A chunk without a single page is refused; with one, the kernel has 4 KiB to copy
+// and clears the rest.
 void PopulateHuge(std::span<std::byte> memory) {
   const std::uint64_t skip = (kHugePage - reinterpret_cast<std::uint64_t>(memory.data()) % kHugePage) % kHugePage;
   for (std::uint64_t at = skip; at + kHugePage <= memory.size(); at += kHugePage) {

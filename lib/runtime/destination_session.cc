@@ -220,8 +220,8 @@ absl::Status ThreadedDestinationSession::StartEngine() {
   return absl::OkStatus();
 }
 
-// Only guest threads that wait make a round urgent: spinning between pushed batches would take the core from the threads
-// that receive them.
+// Only guest threads that wait make a round urgent: spinning between pushed batches would take the core from the
+// threads that receive them.
 EngineThread::Round ThreadedDestinationSession::Round() {
   const std::uint64_t demand = engine_->demand_steps();
   const bool progress = PollOnce();
@@ -262,8 +262,8 @@ void ThreadedDestinationSession::HangUp() {
   for (const auto& channel : core_.connection.push) channel->Close();
 }
 
-/// After a failure faults stay where they are and nobody polls the data channels: neither may keep this thread awake. The
-/// peer should hear the reason before it sees channels close.
+/// After a failure faults stay where they are and nobody polls the data channels: neither may keep this thread awake.
+/// The peer should hear the reason before it sees channels close.
 void ThreadedDestinationSession::GoQuiet() {
   if (hung_up_) return;
   const ControlLink& link = *core_.connection.link;

@@ -20,8 +20,9 @@
 
 namespace farfault {
 
-/// The one thread that polls an engine: it spins for a while after the last urgent round, then sleeps. Other threads reach
-/// the engine by having functions run on this thread. Thread-safe, but Start and the destructor belong to the owner.
+/// The one thread that polls an engine: it spins for a while after the last urgent round, then sleeps. Other threads
+/// reach the engine by having functions run on this thread. Thread-safe, but Start and the destructor belong to the
+/// owner.
 class EngineThread {
  public:
   enum class Round : std::uint8_t {

@@ -169,8 +169,8 @@ EngineThread::Round ThreadedSourceSession::Round() {
   return EngineThread::Round::kUrgent;
 }
 
-/// After a failure nobody polls the push channels: they must not keep this thread awake. The peer should hear the reason
-/// before it sees channels close.
+/// After a failure nobody polls the push channels: they must not keep this thread awake. The peer should hear the
+/// reason before it sees channels close.
 void ThreadedSourceSession::GoQuiet() {
   if (hung_up_) return;
   if (failed_at_ == 0) failed_at_ = core_.clock.Now();
