@@ -153,7 +153,6 @@ write_tidy_commands() {
 
 check_tidy() {
   local -a sources
-  local log
   if [[ -n ${TIDY_ALL:-} ]]; then
     mapfile -t sources < <(cxx_files | grep '\.cc$')
   else
@@ -163,9 +162,29 @@ check_tidy() {
     grep -qF "\"$ROOT/$file\"" build/compile_commands.json && printf '%s\n' "$file"
   done)
   ((${#sources[@]} > 0)) || { printf '  nothing has changed\n' >&2; return; }
-  printf '  %d sources\n' "${#sources[@]}" >&2
   write_tidy_commands build/tidy
-  log=$(printf '%s\n' "${sources[@]}" | xargs -d '\n' -P "$JOBS" -n 1 "$(llvm_tool clang-tidy)" -p build/tidy --quiet 2>&1) && return
-  grep -vE '^[0-9]+ warnings? (generated|treated)|^Suppressed|^Use -header-filter' <<<"$log" >&2
-  return 1
+  # shellcheck disable=SC2016
+  printf '%s\n' "${sources[@]}" | xargs -d '\n' -P "$JOBS" -n 1 bash -c \
+    'found=$("$0" -p build/tidy --quiet "$1" 2>&1) || failed=1; printf "%s\ntidied %s\n" "$found" "$1"; exit ${failed:-0}' \
+    "$(llvm_tool clang-tidy)" | tidy_progress "${#sources[@]}"
+}
+
+# Findings go through; what has been looked at is one line that moves (terminal) or a line every tenth (log).
+tidy_progress() {
+  local total=$1 line finished=0 mark=1
+  while IFS= read -r line; do
+    if [[ $line == "tidied "* ]]; then
+      finished=$((finished + 1))
+      if [[ -n $PROGRESS ]]; then
+        printf '\r\033[K  %d of %d  %s' "$finished" "$total" "${line#tidied }" >&2
+      elif ((finished == total || (total > 20 && finished * 10 >= total * mark))); then
+        printf '  %d of %d sources\n' "$finished" "$total" >&2
+        mark=$((finished * 10 / total + 1))
+      fi
+    elif [[ -n $line && ! $line =~ ^([0-9]+\ warnings?\ (generated|treated)|Suppressed|Use\ -header-filter) ]]; then
+      [[ -z $PROGRESS ]] || printf '\r\033[K' >&2
+      printf '%s\n' "$line" >&2
+    fi
+  done
+  [[ -z $PROGRESS ]] || printf '\r\033[K' >&2
 }

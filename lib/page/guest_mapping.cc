@@ -1,7 +1,6 @@
 #include "lib/page/guest_mapping.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -11,14 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "lib/util/madvise.h"
 #include "lib/util/mapping.h"
 
 namespace farfault {
 namespace {
-
-#ifndef MADV_DONTNEED_LOCKED
-#define MADV_DONTNEED_LOCKED 24
-#endif
 
 struct MappedRange {
   std::uint64_t begin = 0;

@@ -1,26 +1,21 @@
 #include "lib/page/guest_placement.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
 
 #include <cerrno>
 #include <cstring>
 #include <string_view>
 
 #include "lib/page/guest_mapping.h"
+#include "lib/util/madvise.h"
 
 namespace farfault {
 namespace {
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
-
 std::string_view Cause(int error) {
   switch (error) {
+    case EEXIST:
+      return "somebody else has put a page there: did the memory change hands before it was resident?";
     case EFAULT:
       return "a page is not in the file any more: was a hole punched into it, or the file truncated?";
     case ENOENT:
@@ -96,7 +91,10 @@ MapResult GuestPlacement::MapLanded(PageRun run) {
 
 MapResult GuestPlacement::MapStaged(PageRun run, const std::byte* source) {
   return MapRun(PlaceOf(run.first), run, [this, source](std::byte* guest, std::uint64_t offset, std::uint64_t length) {
-    return uffd_->Copy(guest, source + offset, length);
+    UffdResult result = uffd_->Copy(guest, source + offset, length);
+    // What is there is not what the source sent.
+    if (result.status == UffdStatus::kExists) result.status = UffdStatus::kFailed;
+    return result;
   });
 }
 

@@ -1,6 +1,5 @@
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <array>
@@ -13,16 +12,10 @@
 #include "lib/page/guest_placement.h"
 #include "lib/page/huge_page_hint.h"
 #include "lib/page/populate.h"
+#include "lib/util/madvise.h"
 
 namespace farfault {
 namespace {
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
 
 constexpr std::uint64_t Operation(unsigned number) { return std::uint64_t{1} << number; }
 

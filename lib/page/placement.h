@@ -44,7 +44,7 @@ class PagePlacement {
   virtual Frame DemandFrame(PageIndex page, std::uint32_t slot) = 0;
 
   /// Makes bytes that landed in `page`'s demand frame visible, and wakes the waiters. Already mapped (EEXIST) counts as
-  /// done.
+  /// done where the frame is what is mapped (direct placement), and as a failure where other bytes are.
   virtual MapResult MapDemanded(PageIndex page, std::uint32_t slot) = 0;
 
   /// Direct placement only: maps a run whose bytes have all landed in place.

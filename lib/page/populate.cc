@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <linux/magic.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
@@ -14,19 +13,13 @@
 #include <cstring>
 #include <string>
 
+#include "lib/util/madvise.h"
 #include "lib/util/memory_budget.h"
 #include "lib/util/parallel.h"
 #include "lib/util/unique_fd.h"
 
 namespace farfault {
 namespace {
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
 
 // Large enough to make the call's own cost vanish, small enough to share the work out and to show progress.
 constexpr std::uint64_t kPieceBytes = 16u << 20;

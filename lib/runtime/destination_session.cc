@@ -55,11 +55,11 @@ ThreadedDestinationSession::~ThreadedDestinationSession() {
 void ThreadedDestinationSession::KeepMissingPagesParked() {
   if (!engine_->guest_may_run()) {
     // It never ran here; whoever owns the memory may use it for something else.
-    placement_->Disarm().IgnoreError();
+    resources_.placement().Disarm().IgnoreError();
     return;
   }
   // Closing the last descriptor would turn missing pages into zeros: this one stays open until the process ends.
-  if (fcntl(uffd_->fd(), F_DUPFD_CLOEXEC, 0) < 0) {
+  if (fcntl(resources_.uffd(), F_DUPFD_CLOEXEC, 0) < 0) {
     core_.events.Send(EventKind::kHint,
                       "the userfaultfd could not be kept open: pages that are missing may read as zeros");
   }
@@ -68,53 +68,24 @@ void ThreadedDestinationSession::KeepMissingPagesParked() {
 absl::Status ThreadedDestinationSession::Start() {
   auto rendezvous = Rendezvous::Create(Role::kDestination, options_, core_.events);
   if (!rendezvous.ok()) return rendezvous.status();
-  auto connection = (*rendezvous)->Meet([this](Connection& peer) { return AgreeOnRegions(peer); });
+  auto connection = (*rendezvous)->Meet([this](Connection& peer) {
+    return AgreeOnRegions(*peer.link, core_.memory, absl::Now() + options_.handshake_timeout);
+  });
   core_.transport = (*rendezvous)->TakeTransport();
   if (!connection.ok()) return connection.status();
   core_.connection = *std::move(connection);
-  const absl::Status received = ReceiveSourceMemory();
-  return received.ok() ? received : core_.Abandon(received);
-}
-
-absl::StatusOr<Rendezvous::Agreement> ThreadedDestinationSession::AgreeOnRegions(Connection& connection) {
-  ControlLink& link = *connection.link;
-  const auto message =
-      ExpectMessage(link, MessageType::kRegions, "list of regions", absl::Now() + options_.handshake_timeout);
-  if (!message.ok()) return message.status();
-  const auto regions = DecodeRegions(message->payload);
-  if (!regions.ok()) return regions.status();
-  if (absl::Status same = CompareRegions(*regions, core_.memory); !same.ok()) return same;
-  link.Send(MessageType::kRegionsAccepted);
-  return Rendezvous::Agreement::kSession;
-}
-
-absl::Status ThreadedDestinationSession::ReceiveSourceMemory() {
-  const absl::Time deadline = absl::Now() + options_.handshake_timeout;
-  for (;;) {
-    const auto message = WaitForMessage(*core_.connection.link, "addresses", deadline);
-    if (!message.ok()) return message.status();
-    if (message->type == MessageType::kSourceMemory) {
-      auto source = DecodeSourceMemory(message->payload, core_.memory);
-      if (!source.ok()) return source.status();
-      source_ = *std::move(source);
-      return absl::OkStatus();
-    }
-    const auto holes = message->type == MessageType::kInitialHoles ? DecodeRuns(message->payload) : std::nullopt;
-    if (!holes) return absl::DataLossError("the source sent something else than its holes and addresses");
-    for (const PageRun& run : *holes) {
-      const bool sound =
-          run.count > 0 && core_.layout.Contains(run) && initial_holes_.size() < core_.layout.total_pages();
-      if (!sound) return absl::DataLossError("the source sent holes outside the memory");
-      initial_holes_.push_back(run);
-    }
-  }
+  auto offer =
+      ReceiveSourceOffer(*core_.connection.link, core_.memory, core_.layout, absl::Now() + options_.handshake_timeout);
+  if (!offer.ok()) return core_.Abandon(offer.status());
+  offer_ = *std::move(offer);
+  return absl::OkStatus();
 }
 
 absl::Status ThreadedDestinationSession::Prepare() {
   const MutexLock lock(&prepare_mutex_);
   if (std::exchange(prepare_called_, true)) return absl::FailedPreconditionError("Prepare has been called already");
   if (state() != SessionState::kConnected) return absl::FailedPreconditionError("the session has ended");
-  absl::Status status = PrepareMemory();
+  absl::Status status = resources_.Prepare(core_, options_, offer_.holes);
   if (status.ok()) status = MakeEngine();
   if (status.ok()) status = StartEngine();
   return status.ok() ? status : GiveUpPreparing(std::move(status));
@@ -124,8 +95,8 @@ absl::Status ThreadedDestinationSession::GiveUpPreparing(absl::Status why) {
   thread_.reset();
   engine_.reset();
   // Nobody would read its faults.
-  if (placement_ != nullptr) {
-    if (absl::Status disarmed = placement_->Disarm(); !disarmed.ok()) {
+  if (resources_.has_placement()) {
+    if (absl::Status disarmed = resources_.placement().Disarm(); !disarmed.ok()) {
       core_.events.Send(EventKind::kHint, fmt::format("the memory is still armed: {}", StatusText(disarmed)));
     }
   }
@@ -140,68 +111,13 @@ absl::Status ThreadedDestinationSession::GiveUpPreparing(absl::Status why) {
   return core_.Abandon(why);
 }
 
-absl::Status ThreadedDestinationSession::PrepareMemory() {
-  GuestPlacementOptions placement;
-  placement.demand_slots = static_cast<std::uint32_t>(options_.max_outstanding_faults);
-  placement.staging_bytes = options_.staging_bytes;
-  placement.push_channels = core_.connection.push.size();
-  placement.collapse_huge_pages = options_.collapse_huge_pages;
-  placement.threads = options_.prepare_threads;
-  placement.holes = initial_holes_;
-  placement.progress = [this](std::uint64_t done, std::uint64_t total) {
-    core_.events.Progress(EventKind::kPreparing, done, total);
-  };
-  placement.hint = [this](std::string hint) { core_.events.Send(EventKind::kHint, std::move(hint)); };
-  auto made = GuestPlacement::Create(core_.memory, core_.layout, *core_.transport, placement);
-  if (!made.ok()) return made.status();
-  placement_ = *std::move(made);
-  auto uffd = Userfaultfd::Open(placement_->required_features());
-  if (!uffd.ok()) return uffd.status();
-  uffd_ = *std::move(uffd);
-  return placement_->Arm(*uffd_);
-}
-
 absl::Status ThreadedDestinationSession::MakeEngine() {
-  Connection& connection = core_.connection;
-  feed_ = std::make_unique<UffdFaultFeed>(uffd_->fd(), core_.memory);
-  auto scratch = RegisteredBuffer::Create(
-      *core_.transport, options_.max_outstanding_faults * DemandReader::kScratchBytes, RemoteAccess::kNone);
-  if (!scratch.ok()) return scratch.status();
-  scratch_ = *std::move(scratch);
-  auto lists = RegisteredBuffer::Create(*core_.transport, RunListReceiver::BufferBytes(connection.push.size()),
-                                        RemoteAccess::kNone);
-  if (!lists.ok()) return lists.status();
-  run_lists_ = *std::move(lists);
-
-  Sleeper sleeper;
-  sleeper.AddFd(uffd_->fd());
-  sleeper.AddChannel(*connection.control);
-  DestinationEngine::World world{.layout = core_.layout,
-                                 .source = source_,
-                                 .control = *connection.link,
-                                 .demand_channels = {},
-                                 .push = {.channels = {},
-                                          .buffers = run_lists_->bytes(),
-                                          .buffers_key = run_lists_->local_key(),
-                                          .staging = placement_->staging()},
-                                 .scratch = {scratch_->bytes(), scratch_->local_key()},
-                                 .placement = *placement_,
-                                 .faults = *feed_,
-                                 .clock = core_.clock};
-  for (const auto& channel : connection.demand) {
-    world.demand_channels.push_back(channel.get());
-    sleeper.AddChannel(*channel);
-  }
-  for (const auto& channel : connection.push) {
-    world.push.channels.push_back(channel.get());
-    sleeper.AddChannel(*channel);
-  }
   auto thread = EngineThread::Create(
       {.name = "ff-pager", .spin = options_.spin, .poll = [this] { return Round(); }, .tick = [this] { Tick(); }},
-      std::move(sleeper));
+      resources_.MakeSleeper(core_));
   if (!thread.ok()) return thread.status();
   engine_ = std::make_unique<DestinationEngine>(
-      std::move(world),
+      resources_.MakeWorld(core_, offer_.source),
       DestinationEngine::Config{.demand_slots = static_cast<std::uint32_t>(options_.max_outstanding_faults),
                                 .map_around_pages = options_.map_around_pages});
   thread_ = *std::move(thread);
@@ -209,7 +125,7 @@ absl::Status ThreadedDestinationSession::MakeEngine() {
 }
 
 absl::Status ThreadedDestinationSession::StartEngine() {
-  const DestinationPeer own{placement_->region_frames(), placement_->staging_memory()};
+  const DestinationPeer own{resources_.placement().region_frames(), resources_.placement().staging_memory()};
   const MutexLock lock(&cancel_mutex_);
   if (cancelled_) return absl::CancelledError("the session was cancelled");
   if (absl::Status started = thread_->Start(); !started.ok()) return started;
@@ -246,12 +162,12 @@ bool ThreadedDestinationSession::PollOnce() {
   }
   // After the source's goodbye nothing is on its way to a frame.
   if (phase == Phase::kDone && !frames_revoked_) {
-    placement_->RevokeFrames();
+    resources_.placement().RevokeFrames();
     frames_revoked_ = true;
   }
   if (!finished_ || !frames_revoked_) return progress;
   if (!std::exchange(hung_up_, true)) HangUp();
-  if (options_.collapse_huge_pages) progress |= placement_->CollapseSome();
+  if (options_.collapse_huge_pages) progress |= resources_.placement().CollapseSome();
   return progress;
 }
 
@@ -270,7 +186,7 @@ void ThreadedDestinationSession::GoQuiet() {
   const bool lost = !link.status().ok();
   if (!lost && !link.flushed() && core_.clock.Now() - failed_at_ < absl::ToInt64Nanoseconds(kFarewell)) return;
   hung_up_ = true;
-  thread_->StopWatching(uffd_->fd());
+  thread_->StopWatching(resources_.uffd());
   for (const auto& channel : core_.connection.demand) channel->Close();
   for (const auto& channel : core_.connection.push) channel->Close();
   if (lost) core_.connection.control->Close();
@@ -299,7 +215,11 @@ std::vector<PageRun> ThreadedDestinationSession::Holes() const {
 
 void ThreadedDestinationSession::Finish() {
   finished_ = true;
-  finish_status_ = placement_->Disarm(Holes());
+  finish_status_ = resources_.placement().Disarm(Holes());
+  if (!finish_status_.ok()) {
+    core_.Publish(SessionState::kFailed, finish_status_);
+    return;
+  }
   core_.Publish(SessionState::kResident, absl::OkStatus());
   core_.ReportMoved(core_.layout.total_pages());
   core_.events.Send(EventKind::kResident);
@@ -314,7 +234,7 @@ absl::Status ThreadedDestinationSession::status() const {
   if (state() != SessionState::kFailed) return absl::OkStatus();
   absl::Status status;
   if (EngineThread* const thread = running_thread()) {
-    thread->Call([&] { status = engine_->failure(); });
+    thread->Call([&] { status = finish_status_.ok() ? engine_->failure() : finish_status_; });
   } else {
     const MutexLock lock(&cancel_mutex_);
     status = prepare_status_;
@@ -393,31 +313,6 @@ absl::Status ThreadedDestinationSession::WaitUntilResident(absl::Duration timeou
   return absl::DeadlineExceededError(
       fmt::format("{} of {} pages are here after {}; wait longer, or call FetchRest when the source does not push",
                   resident, core_.layout.total_pages(), absl::FormatDuration(timeout)));
-}
-
-absl::StatusOr<std::vector<RemoteRegion>> DescribeSource(const SessionOptions& options) {
-  if (absl::Status checked = CheckOptions(options); !checked.ok()) return checked;
-  if (options.connect.empty()) {
-    return absl::InvalidArgumentError("DescribeSource asks a source that listens: set connect to its address");
-  }
-  EventSink events(options.on_event);
-  auto rendezvous = Rendezvous::Create(Role::kDestination, options, events);
-  if (!rendezvous.ok()) return rendezvous.status();
-  std::vector<RemoteRegion> regions;
-  auto connection = (*rendezvous)->Meet([&](Connection& peer) -> absl::StatusOr<Rendezvous::Agreement> {
-    const absl::Time deadline = absl::Now() + options.handshake_timeout;
-    const auto message = ExpectMessage(*peer.link, MessageType::kRegions, "list of regions", deadline);
-    if (!message.ok()) return message.status();
-    auto decoded = DecodeRegions(message->payload);
-    if (!decoded.ok()) return decoded.status();
-    regions = *std::move(decoded);
-    peer.link->Send(MessageType::kDescribed);
-    // The source hangs up as soon as it has read this, perhaps before we learn that it has.
-    FlushLink(*peer.link, deadline).IgnoreError();
-    return Rendezvous::Agreement::kEnough;
-  });
-  if (!connection.ok()) return connection.status();
-  return regions;
 }
 
 }  // namespace farfault

@@ -3,20 +3,17 @@
 
 #include <atomic>
 #include <memory>
-#include <optional>
-#include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "farfault/session.h"
-#include "lib/fault/uffd_feed.h"
-#include "lib/fault/userfaultfd.h"
-#include "lib/page/guest_placement.h"
+#include "lib/runtime/destination_resources.h"
 #include "lib/runtime/engine_thread.h"
 #include "lib/runtime/rendezvous.h"
 #include "lib/runtime/session_core.h"
+#include "lib/runtime/source_offer.h"
 #include "lib/session/destination_engine.h"
 #include "lib/util/mutex.h"
 
@@ -43,9 +40,6 @@ class ThreadedDestinationSession final : public DestinationSession {
  private:
   using Phase = DestinationEngine::Phase;
 
-  absl::StatusOr<Rendezvous::Agreement> AgreeOnRegions(Connection& connection);
-  absl::Status ReceiveSourceMemory();
-  absl::Status PrepareMemory();
   absl::Status MakeEngine();
   absl::Status StartEngine();
   absl::Status GiveUpPreparing(absl::Status why);
@@ -67,13 +61,8 @@ class ThreadedDestinationSession final : public DestinationSession {
 
   DestinationOptions options_;
   SessionCore core_;
-  SourcePeer source_;
-  std::vector<PageRun> initial_holes_;
-  std::optional<Userfaultfd> uffd_;
-  std::unique_ptr<GuestPlacement> placement_;
-  std::unique_ptr<UffdFaultFeed> feed_;
-  std::optional<RegisteredBuffer> scratch_;
-  std::optional<RegisteredBuffer> run_lists_;
+  SourceOffer offer_;
+  DestinationResources resources_;
   std::unique_ptr<DestinationEngine> engine_;  // Engine thread.
   std::unique_ptr<EngineThread> thread_;       // Of Prepare and the destructor; others see it through running_thread_.
   std::atomic<EngineThread*> running_thread_ = nullptr;

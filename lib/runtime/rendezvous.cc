@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <utility>
@@ -17,64 +18,19 @@ namespace {
 
 constexpr absl::Duration kFirstRetry = absl::Milliseconds(20);
 constexpr absl::Duration kLongestRetry = absl::Milliseconds(500);
+constexpr absl::Duration kFarewell = absl::Seconds(1);
+// How often the listener is left to see what candidates have said, while there are any.
+constexpr absl::Duration kLookAround = absl::Milliseconds(2);
+constexpr std::size_t kMostCandidates = 64;
 constexpr std::uint32_t kControlSlots = 32;
 constexpr std::uint32_t kDemandSlots = 4096;
 constexpr std::uint32_t kPushSlots = 1088;  // All run lists of a pusher at their fullest.
 
-bool MayBeStranger(const absl::Status& status) {
+bool MayHaveVanished(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsDataLoss(status);
 }
 
 }  // namespace
-
-std::size_t Connection::demand_channels() const {
-  return std::min(own_hello.demand_channels, peer_hello.demand_channels);
-}
-std::size_t Connection::push_channels() const { return std::min(own_hello.push_channels, peer_hello.push_channels); }
-
-absl::StatusOr<ControlMessage> WaitForMessage(ControlLink& link, std::string_view what, absl::Time deadline) {
-  Sleeper sleeper;
-  sleeper.AddChannel(link.channel());
-  for (;;) {
-    if (const auto message = link.Receive()) {
-      if (message->type == MessageType::kFailure) return DecodeFailure(message->payload);
-      return *message;
-    }
-    if (!link.status().ok()) {
-      return absl::Status(link.status().code(),
-                          fmt::format("{} while waiting for the peer's {}", StatusText(link.status()), what));
-    }
-    const absl::Duration left = deadline - absl::Now();
-    if (left <= absl::ZeroDuration()) {
-      return absl::DeadlineExceededError(fmt::format(
-          "the peer is connected but silent: its {} did not come in time; is it a farfault session?", what));
-    }
-    sleeper.Sleep(left);
-  }
-}
-
-absl::StatusOr<ControlMessage> ExpectMessage(ControlLink& link, MessageType type, std::string_view what,
-                                             absl::Time deadline) {
-  auto message = WaitForMessage(link, what, deadline);
-  if (message.ok() && message->type != type) {
-    return absl::DataLossError(
-        fmt::format("the peer sent message {} instead of its {}; is it another version of farfault?",
-                    static_cast<int>(message->type), what));
-  }
-  return message;
-}
-
-absl::Status FlushLink(ControlLink& link, absl::Time deadline) {
-  Sleeper sleeper;
-  sleeper.AddChannel(link.channel());
-  while (!link.flushed() && link.status().ok() && absl::Now() < deadline) {
-    // Anything that comes now is of no interest any more.
-    while (link.Receive()) {
-    }
-    if (!link.flushed() && link.status().ok()) sleeper.Sleep(deadline - absl::Now());
-  }
-  return link.flushed() ? absl::OkStatus() : absl::UnavailableError("the last message did not reach the peer");
-}
 
 absl::StatusOr<std::unique_ptr<Rendezvous>> Rendezvous::Create(Role role, const SessionOptions& options,
                                                                EventSink& events) {
@@ -92,38 +48,94 @@ absl::StatusOr<std::unique_ptr<Rendezvous>> Rendezvous::Create(Role role, const 
 
 absl::StatusOr<Connection> Rendezvous::Meet(absl::FunctionRef<absl::StatusOr<Agreement>(Connection&)> agree) {
   absl::Time deadline = absl::Now() + options_.peer_timeout;
-  absl::Status last_failure;
   for (;;) {
-    auto control = listening() ? AcceptControl(deadline) : ConnectControl(deadline);
-    if (!control.ok()) {
-      if (last_failure.ok()) return control.status();
-      return absl::Status(last_failure.code(), fmt::format("{}; the last peer that tried: {}",
-                                                           StatusText(control.status()), StatusText(last_failure)));
-    }
-    auto connection = Wrap(*std::move(control));
+    auto connection = listening() ? AcceptPeer(deadline) : ConnectPeer(deadline);
     if (!connection.ok()) return connection.status();
-    absl::Status status = Authenticate(*connection);
-    const bool authenticated = status.ok();
-    if (authenticated) {
-      const absl::StatusOr<Agreement> agreement = agree(*connection);
-      if (agreement.ok() && *agreement == Agreement::kEnough) return connection;
-      if (agreement.ok() && *agreement == Agreement::kPeerLeft) {
-        deadline = absl::Now() + options_.peer_timeout;
-        continue;
-      }
-      status = agreement.ok() ? OpenDataChannels(*connection) : agreement.status();
+    const absl::StatusOr<Agreement> agreement = agree(*connection);
+    if (agreement.ok() && *agreement == Agreement::kEnough) return connection;
+    if (agreement.ok() && *agreement == Agreement::kPeerLeft) {
+      deadline = absl::Now() + options_.peer_timeout;
+      continue;
     }
+    const absl::Status status = agreement.ok() ? OpenDataChannels(*connection) : agreement.status();
     if (status.ok()) {
       events_.Send(EventKind::kConnected);
       return connection;
     }
     connection->link->SendFailure(status);
-    FlushLink(*connection->link, absl::Now() + absl::Seconds(1)).IgnoreError();
-    if (!listening() || (authenticated && !MayBeStranger(status))) return status;
-    last_failure = status;
-    events_.Send(EventKind::kHint,
-                 fmt::format("a peer came and failed: {}; waiting for the next one", StatusText(status)));
+    FlushLink(*connection->link, absl::Now() + kFarewell).IgnoreError();
+    if (!listening() || !MayHaveVanished(status)) return status;
+    HintAtFailure(status);
   }
+}
+
+void Rendezvous::HintAtFailure(const absl::Status& failure) {
+  last_failure_ = failure;
+  events_.Send(EventKind::kHint,
+               fmt::format("a peer came and failed: {}; waiting for the next one", StatusText(failure)));
+}
+
+absl::StatusOr<Connection> Rendezvous::ConnectPeer(absl::Time deadline) {
+  auto control = ConnectControl(deadline);
+  if (!control.ok()) return control.status();
+  auto connection = Wrap(*std::move(control));
+  if (!connection.ok()) return connection.status();
+  Candidate peer(role_, options_.pre_shared_key, *std::move(connection), absl::Now() + options_.handshake_timeout);
+  Sleeper sleeper;
+  sleeper.AddChannel(peer.channel());
+  for (;;) {
+    const Candidate::State state = peer.Poll(absl::Now());
+    if (state == Candidate::State::kAuthenticated) return peer.Release();
+    if (state == Candidate::State::kGone) return peer.failure();
+    sleeper.Sleep(kLookAround);
+  }
+}
+
+absl::StatusOr<Connection> Rendezvous::AcceptPeer(absl::Time deadline) {
+  for (;;) {
+    if (const std::unique_ptr<Candidate> peer = PollCandidates()) return peer->Release();
+    const absl::Time now = absl::Now();
+    if (!candidates_.empty() && now >= deadline) {
+      // Who came in time may still prove itself, which takes the handshake's timeout at most.
+      absl::SleepFor(kLookAround);
+      continue;
+    }
+    const absl::Time look_again = candidates_.empty() ? deadline : std::min(deadline, now + kLookAround);
+    auto control = AcceptControl(look_again);
+    absl::Status status = control.ok() ? AddCandidate(*std::move(control)) : control.status();
+    if (absl::IsDeadlineExceeded(status) && !candidates_.empty()) continue;
+    if (status.ok()) continue;
+    if (last_failure_.ok()) return status;
+    return absl::Status(status.code(),
+                        fmt::format("{}; the last peer that tried: {}", StatusText(status), StatusText(last_failure_)));
+  }
+}
+
+absl::Status Rendezvous::AddCandidate(std::unique_ptr<Channel> control) {
+  auto connection = Wrap(std::move(control));
+  if (!connection.ok()) return connection.status();
+  if (candidates_.size() == kMostCandidates) candidates_.erase(candidates_.begin());
+  candidates_.push_back(std::make_unique<Candidate>(role_, options_.pre_shared_key, *std::move(connection),
+                                                    absl::Now() + options_.handshake_timeout));
+  return absl::OkStatus();
+}
+
+// The first candidate that has proved itself, if any.
+std::unique_ptr<Candidate> Rendezvous::PollCandidates() {
+  const absl::Time now = absl::Now();
+  for (std::unique_ptr<Candidate>& candidate : candidates_) {
+    const bool had_failed = !candidate->failure().ok();
+    const Candidate::State state = candidate->Poll(now);
+    if (!had_failed && !candidate->failure().ok()) HintAtFailure(candidate->failure());
+    if (state == Candidate::State::kAuthenticated) {
+      std::unique_ptr<Candidate> peer = std::move(candidate);
+      std::erase(candidates_, nullptr);
+      return peer;
+    }
+    if (state == Candidate::State::kGone) candidate.reset();
+  }
+  std::erase(candidates_, nullptr);
+  return nullptr;
 }
 
 absl::StatusOr<std::unique_ptr<Channel>> Rendezvous::ConnectControl(absl::Time deadline) {
@@ -177,30 +189,6 @@ absl::StatusOr<Connection> Rendezvous::Wrap(std::unique_ptr<Channel> control) {
   connection.link = std::make_unique<ControlLink>(*connection.control, connection.control_buffers.bytes(),
                                                   connection.control_buffers.local_key());
   return connection;
-}
-
-absl::Status Rendezvous::Authenticate(Connection& connection) {
-  const absl::Time deadline = absl::Now() + options_.handshake_timeout;
-  ControlLink& link = *connection.link;
-  link.SendStruct(MessageType::kHello, connection.own_hello);
-  const auto hello = ExpectMessage(link, MessageType::kHello, "greeting", deadline);
-  if (!hello.ok()) return hello.status();
-  const auto peer = hello->As<HelloMessage>();
-  if (!peer) return absl::DataLossError("the peer's greeting has another size than this version's");
-  if (absl::Status status = CheckHello(role_, *peer); !status.ok()) return status;
-  connection.peer_hello = *peer;
-
-  const HelloMessage& source = role_ == Role::kSource ? connection.own_hello : *peer;
-  const HelloMessage& destination = role_ == Role::kSource ? *peer : connection.own_hello;
-  const Role other = role_ == Role::kSource ? Role::kDestination : Role::kSource;
-  link.SendStruct(MessageType::kProof, MakeProof(options_.pre_shared_key, role_, source, destination));
-  const auto proof = ExpectMessage(link, MessageType::kProof, "proof that it knows the key", deadline);
-  if (!proof.ok()) return proof.status();
-  const auto mac = proof->As<ProofMessage>();
-  if (!mac || !SameProof(*mac, MakeProof(options_.pre_shared_key, other, source, destination))) {
-    return absl::UnauthenticatedError("the two ends have different keys; give both the same pre-shared key");
-  }
-  return absl::OkStatus();
 }
 
 ChannelOptions Rendezvous::DataOptions(ChannelKind kind) const {

@@ -1,9 +1,7 @@
 #ifndef FARFAULT_LIB_RUNTIME_RENDEZVOUS_H_
 #define FARFAULT_LIB_RUNTIME_RENDEZVOUS_H_
 
-#include <cstddef>
 #include <memory>
-#include <string_view>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -11,37 +9,13 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "farfault/options.h"
+#include "lib/runtime/candidate.h"
+#include "lib/runtime/connection.h"
 #include "lib/runtime/event_sink.h"
-#include "lib/runtime/registered_buffer.h"
-#include "lib/session/control_link.h"
 #include "lib/session/handshake.h"
 #include "lib/transport/transport.h"
 
 namespace farfault {
-
-/// Everything between this side and one authenticated peer. Members end in reverse order: channels before the memory
-/// that they use.
-struct Connection {
-  RegisteredBuffer control_buffers;
-  std::unique_ptr<Channel> control;
-  std::unique_ptr<ControlLink> link;
-  HelloMessage own_hello;
-  HelloMessage peer_hello;
-  std::vector<std::unique_ptr<Channel>> demand;
-  std::vector<std::unique_ptr<Channel>> push;
-
-  std::size_t demand_channels() const;
-  std::size_t push_channels() const;
-};
-
-/// The next message, which must come by `deadline`. A kFailure from the peer becomes its status. `what` completes
-/// "waiting for the peer's …". kUnavailable: connection lost; kDeadlineExceeded; kDataLoss: nonsense.
-absl::StatusOr<ControlMessage> WaitForMessage(ControlLink& link, std::string_view what, absl::Time deadline);
-/// The same, and the message has this type.
-absl::StatusOr<ControlMessage> ExpectMessage(ControlLink& link, MessageType type, std::string_view what,
-                                             absl::Time deadline);
-/// Waits until what was sent has reached the peer.
-absl::Status FlushLink(ControlLink& link, absl::Time deadline);
 
 /// Finds the peer: listens or connects, whichever the options say, and proves both ends to each other.
 class Rendezvous {
@@ -59,12 +33,14 @@ class Rendezvous {
 
   /// When the last peer has been met: channels and memory go on using the transport, the listener ends.
   std::unique_ptr<Transport> TakeTransport() {
+    candidates_.clear();
     listener_.reset();
     return std::move(transport_);
   }
 
   /// Meets a peer. `agree` talks with it over the control link. A listening side outlasts peers that fail before they
-  /// have proved who they are or that vanish; a connecting side retries only while nobody listens.
+  /// have proved who they are or that vanish, and lets none of them delay another; a connecting side retries only while
+  /// nobody listens.
   absl::StatusOr<Connection> Meet(absl::FunctionRef<absl::StatusOr<Agreement>(Connection&)> agree);
 
  private:
@@ -80,7 +56,11 @@ class Rendezvous {
   absl::StatusOr<std::unique_ptr<Channel>> ConnectControl(absl::Time deadline);
   absl::StatusOr<std::unique_ptr<Channel>> AcceptControl(absl::Time deadline);
   absl::StatusOr<Connection> Wrap(std::unique_ptr<Channel> control);
-  absl::Status Authenticate(Connection& connection);
+  absl::StatusOr<Connection> ConnectPeer(absl::Time deadline);
+  absl::StatusOr<Connection> AcceptPeer(absl::Time deadline);
+  absl::Status AddCandidate(std::unique_ptr<Channel> control);
+  std::unique_ptr<Candidate> PollCandidates();
+  void HintAtFailure(const absl::Status& failure);
   absl::Status OpenDataChannels(Connection& connection);
   absl::StatusOr<std::unique_ptr<Channel>> OpenDataChannel(const ChannelTicket& ticket, absl::Time deadline);
   absl::StatusOr<std::unique_ptr<Channel>> AcceptDataChannel(const ChannelTicket& expected, absl::Time deadline);
@@ -91,6 +71,8 @@ class Rendezvous {
   EventSink& events_;
   std::unique_ptr<Transport> transport_;
   std::unique_ptr<Listener> listener_;
+  std::vector<std::unique_ptr<Candidate>> candidates_;  // Oldest first.
+  absl::Status last_failure_;                           // Of a peer that came and failed.
 };
 
 }  // namespace farfault

@@ -56,6 +56,12 @@ std::string GuestImage::FirstDifference(GuestImage& other) {
   return {};
 }
 
+GuestImage& ImmortalImage(const std::vector<GuestImage::Spec>& specs) {
+  // Still pointed to at the end, so that no leak checker takes them for lost.
+  static auto& images = *new std::vector<std::unique_ptr<GuestImage>>;
+  return *images.emplace_back(std::make_unique<GuestImage>(specs));
+}
+
 void SessionPair::SwitchOver() const {
   absl::Status activated;
   std::thread activation([&] { activated = destination->Activate(absl::Seconds(30)); });

@@ -39,6 +39,9 @@ class GuestImage {
   GuestMemory memory_;
 };
 
+/// One that is never destroyed: threads that wait for missing pages do not come back from them.
+GuestImage& ImmortalImage(const std::vector<GuestImage::Spec>& specs);
+
 /// A source and a destination of this process that have met over a transport.
 struct SessionPair {
   std::unique_ptr<SourceSession> source;

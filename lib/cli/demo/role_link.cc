@@ -50,10 +50,10 @@ absl::StatusOr<nlohmann::json> RoleLink::Receive(absl::Time deadline) {
       }
       return object;
     }
-    const std::int64_t left =
-        std::clamp<std::int64_t>(absl::ToInt64Milliseconds(deadline - absl::Now()) + 1, 0, 60'000);
+    // Bounded before it is a number: there may be no deadline at all.
+    const absl::Duration left = std::clamp(deadline - absl::Now(), absl::ZeroDuration(), absl::Minutes(1));
     pollfd waiting{fd_, POLLIN, 0};
-    const int ready = poll(&waiting, 1, static_cast<int>(left));
+    const int ready = poll(&waiting, 1, static_cast<int>(absl::ToInt64Milliseconds(left)) + 1);
     if (ready < 0 && errno != EINTR) return absl::InternalError(fmt::format("poll failed: {}", std::strerror(errno)));
     if (ready <= 0) {
       if (absl::Now() >= deadline) return absl::DeadlineExceededError("nothing was heard in time");

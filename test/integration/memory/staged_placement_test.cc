@@ -74,22 +74,32 @@ TEST_CASE("what the memory held before is gone, and faults are answered from the
   CHECK(HasPattern(seen.get(), 9));
 }
 
-TEST_CASE("a pushed run is installed around a page that the guest has written", "[memory][staged]") {
+TEST_CASE("a pushed run is installed, and who waits for it wakes", "[memory][staged]") {
   Staged staged;
   MemoryRig& rig = staged.Arm();
   std::vector<std::byte> ring(8 * kSmallPage);
   for (PageIndex page = 0; page < 8; ++page) FillPattern(std::span(ring).subspan(page * kSmallPage, kSmallPage), page);
-  CHECK(rig.placement().MapStaged({3, 1}, ring.data() + 3 * kSmallPage).status == MapStatus::kOk);
-  *rig.Guest(3) = std::byte{0};
   auto seen = rig.Read(6);
   REQUIRE(rig.WaitForEvents(1).size() == 1);
   const MapResult result = rig.placement().MapStaged({0, 8}, ring.data());
   CHECK(result.status == MapStatus::kOk);
   CHECK(result.pages_done == 8);
   REQUIRE(Done(seen));
-  CHECK(*rig.Guest(3) == std::byte{0});
-  *rig.Guest(3) = ring[3 * kSmallPage];
+  CHECK(HasPattern(seen.get(), 6));
   for (PageIndex page = 0; page < 8; ++page) CHECK(HasPattern(rig.GuestPage(page), page));
+}
+
+TEST_CASE("bytes that somebody else has put into a missing page do not pass for the source's", "[memory][staged]") {
+  Staged staged;
+  MemoryRig& rig = staged.Arm();
+  std::vector<std::byte> ring(8 * kSmallPage);
+  REQUIRE(rig.uffd().ZeroPage(rig.Guest(3), kSmallPage).status == UffdStatus::kDone);
+  const MapResult result = rig.placement().MapStaged({0, 8}, ring.data());
+  CHECK(result.status == MapStatus::kFailed);
+  CHECK(result.pages_done == 3);
+  CHECK(rig.placement().failure().message().find("offset 0x3000") != std::string::npos);
+  CHECK(rig.placement().failure().message().find("somebody else") != std::string::npos);
+  CHECK(rig.placement().MapDemanded(3, 0).status == MapStatus::kFailed);
 }
 
 TEST_CASE("zeros for anonymous memory; a page that is there keeps its bytes", "[memory][staged]") {

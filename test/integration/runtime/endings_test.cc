@@ -3,9 +3,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <cstring>
 #include <ctime>
-#include <future>
 #include <memory>
-#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -19,6 +17,7 @@
 #include "lib/session/control_link.h"
 #include "lib/session/handshake.h"
 #include "lib/util/notification.h"
+#include "test/support/listening_source.h"
 #include "test/support/memory_machine.h"
 #include "test/support/no_threads.h"
 #include "test/support/session_pair.h"
@@ -31,40 +30,11 @@ constexpr std::uint64_t kImage = 4u << 20;
 const std::vector<GuestImage::Spec> kSmall = {{.length = kImage}};
 const std::vector<GuestImage::Spec> kLarge = {{.length = 16 * kImage}};
 
-/// A source that listens and is made on a thread of its own.
-class SourceOnThread {
- public:
-  explicit SourceOnThread(GuestImage& image) {
-    SourceOptions options;
-    options.listen = "tcp://127.0.0.1:0";
-    options.handshake_timeout = absl::Seconds(5);
-    auto address = std::make_shared<std::promise<std::string>>();
-    std::future<std::string> known = address->get_future();
-    options.on_event = [address](const Event& event) {
-      if (event.kind == EventKind::kListening) address->set_value(event.text);
-    };
-    thread_ = std::thread([this, &image, made = std::move(options)]() mutable {
-      auto session = SourceSession::Create(image.memory(), std::move(made));
-      status_ = session.status();
-      if (session.ok()) session_ = *std::move(session);
-    });
-    address_ = known.get();
-  }
-  ~SourceOnThread() { Join().IgnoreError(); }
-
-  const std::string& address() const { return address_; }
-  SourceSession& session() { return *session_; }
-  absl::Status Join() {
-    if (thread_.joinable()) thread_.join();
-    return status_;
-  }
-
- private:
-  std::thread thread_;
-  std::string address_;
-  absl::Status status_;
-  std::unique_ptr<SourceSession> session_;
-};
+SourceOptions Patient() {
+  SourceOptions options;
+  options.handshake_timeout = absl::Seconds(5);
+  return options;
+}
 
 std::unique_ptr<DestinationSession> Meet(GuestImage& image, const std::string& address, EventListener listener) {
   DestinationOptions options;
@@ -87,7 +57,7 @@ TEST_CASE("a session that is cancelled while it is being prepared stays closed")
   RequireUserfaultfd();
   GuestImage source(kSmall);
   GuestImage destination(kSmall);
-  SourceOnThread listening(source);
+  ListeningSource listening(source, Patient());
   Notification preparing;
   Notification cancelled;
   const auto session = Meet(destination, listening.address(), [&](const Event& event) {
@@ -115,7 +85,7 @@ TEST_CASE("of several threads that prepare one does, and others may look on mean
   GuestImage source(kSmall);
   source.Fill(1);
   GuestImage destination(kSmall);
-  SourceOnThread listening(source);
+  ListeningSource listening(source, Patient());
   const auto session = Meet(destination, listening.address(), {});
   std::atomic<bool> stop = false;
   std::thread observer([&] {
@@ -146,7 +116,7 @@ TEST_CASE("what cannot be prepared keeps its reason and is not left armed") {
   RequireUserfaultfd();
   GuestImage source(kSmall);
   GuestImage destination(kSmall);
-  SourceOnThread listening(source);
+  ListeningSource listening(source, Patient());
   std::optional<NoThreads> none;
   const auto session = Meet(destination, listening.address(), [&](const Event& event) {
     if (event.kind == EventKind::kPreparing && !none.has_value()) none.emplace();
@@ -167,8 +137,7 @@ TEST_CASE("what cannot be prepared keeps its reason and is not left armed") {
 
 TEST_CASE("a session that has failed sleeps, even while its guest waits for a page") {
   RequireUserfaultfd();
-  // The thread that gets parked below never comes back: what it touches outlives the test case.
-  auto& destination = *new GuestImage(kSmall);
+  GuestImage& destination = ImmortalImage(kSmall);
   GuestImage source(kSmall);
   source.Fill(11);
   SourceOptions options;
@@ -188,7 +157,7 @@ TEST_CASE("a session that has failed sleeps, even while its guest waits for a pa
 
 TEST_CASE("a source whose destination has left in the middle of the push sleeps") {
   RequireUserfaultfd();
-  auto& destination = *new GuestImage(kLarge);  // Keeps its missing pages.
+  GuestImage& destination = ImmortalImage(kLarge);
   GuestImage source(kLarge);
   source.Fill(12);
   SessionPair pair = MakePair(source, {}, destination, {});
@@ -250,7 +219,7 @@ class RawDestination {
 TEST_CASE("nonsense before the switchover leaves no doubt where the guest runs") {
   GuestImage source(kSmall);
   GuestImage destination(kSmall);
-  SourceOnThread listening(source);
+  ListeningSource listening(source, Patient());
   RawDestination peer(destination, listening.address());
   REQUIRE(listening.Join().ok());
   std::thread liar([&peer] {

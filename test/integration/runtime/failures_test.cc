@@ -1,25 +1,14 @@
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-
 #include <atomic>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
-#include <cstring>
-#include <future>
 #include <string>
 #include <thread>
 
 #include "absl/time/clock.h"
 #include "farfault/farfault.h"
-#include "lib/runtime/registered_buffer.h"
-#include "lib/runtime/rendezvous.h"
-#include "lib/session/control_link.h"
-#include "lib/session/handshake.h"
 #include "lib/transport/transport.h"
 #include "lib/util/status_text.h"
-#include "lib/util/unique_fd.h"
 #include "test/support/memory_machine.h"
 #include "test/support/session_pair.h"
 
@@ -111,198 +100,6 @@ TEST_CASE("nobody there, and an address that is taken, are told with the remedy"
   CHECK_THAT(Text(unanswered.status()), ContainsSubstring("nobody connected"));
 }
 
-// A peer made of the protocol's own parts, so that it can stop or lie at any step.
-class RawPeer {
- public:
-  RawPeer(const std::string& address, Role role) : role_(role) {
-    auto transport = MakeTransport(address);
-    REQUIRE(transport.ok());
-    transport_ = *std::move(transport);
-    auto channel = transport_->Connect(address, EncodeTicket(ChannelTicket{}), {.service = Service::kPolled},
-                                       absl::Now() + absl::Seconds(5));
-    INFO(channel.status().ToString());
-    REQUIRE(channel.ok());
-    channel_ = *std::move(channel);
-    auto buffers = RegisteredBuffer::Create(*transport_, ControlLink::kBufferBytes, RemoteAccess::kNone);
-    REQUIRE(buffers.ok());
-    buffers_ = *std::move(buffers);
-    link_ = std::make_unique<ControlLink>(*channel_, buffers_.bytes(), buffers_.local_key());
-    auto hello = MakeHello(role_, 1, 1);
-    REQUIRE(hello.ok());
-    hello_ = *hello;
-  }
-  ~RawPeer() {
-    link_.reset();
-    channel_.reset();
-  }
-
-  ControlLink& link() { return *link_; }
-  HelloMessage& hello() { return hello_; }
-  absl::StatusOr<ControlMessage> Next() {
-    return WaitForMessage(*link_, "next message", absl::Now() + absl::Seconds(5));
-  }
-
-  void SayHello() { link_->SendStruct(MessageType::kHello, hello_); }
-  void Prove() {
-    const auto hello = Next();
-    REQUIRE(hello.ok());
-    const auto peer = hello->As<HelloMessage>();
-    REQUIRE(peer.has_value());
-    const bool source = role_ == Role::kSource;
-    link_->SendStruct(MessageType::kProof, MakeProof("", role_, source ? hello_ : *peer, source ? *peer : hello_));
-    REQUIRE(Next().ok());
-  }
-  // The other end may have lost patience first.
-  void Flush() { FlushLink(*link_, absl::Now() + absl::Seconds(5)).IgnoreError(); }
-
- private:
-  Role role_;
-  std::unique_ptr<Transport> transport_;
-  RegisteredBuffer buffers_;
-  std::unique_ptr<Channel> channel_;
-  std::unique_ptr<ControlLink> link_;
-  HelloMessage hello_;
-};
-
-// A source that listens, made on a thread of its own.
-class ListeningSource {
- public:
-  ListeningSource(GuestImage& image, SourceOptions options) {
-    options.listen = "tcp://127.0.0.1:0";
-    std::promise<std::string> address;
-    std::future<std::string> known = address.get_future();
-    options.on_event = [&address](const Event& event) {
-      if (event.kind == EventKind::kListening) address.set_value(event.text);
-    };
-    thread_ = std::thread([&image, this, made = std::move(options)]() mutable {
-      auto session = SourceSession::Create(image.memory(), std::move(made));
-      status_ = session.status();
-      if (session.ok()) session_ = *std::move(session);
-    });
-    address_ = known.get();
-  }
-  ~ListeningSource() { Join().IgnoreError(); }
-
-  const std::string& address() const { return address_; }
-  absl::Status Join() {
-    if (thread_.joinable()) thread_.join();
-    return status_;
-  }
-
- private:
-  std::thread thread_;
-  std::string address_;
-  absl::Status status_;
-  std::unique_ptr<SourceSession> session_;
-};
-
-TEST_CASE("a peer of another version is told so, and the listener outlasts it") {
-  GuestImage image(kOneRegion);
-  ListeningSource source(image, Impatient<SourceOptions>());
-  RawPeer peer(source.address(), Role::kDestination);
-  peer.hello().version = kWireVersion + 7;
-  peer.SayHello();
-  REQUIRE(peer.Next().ok());
-  const auto refusal = peer.Next();
-  CHECK(absl::IsFailedPrecondition(refusal.status()));
-  CHECK_THAT(Text(refusal.status()), ContainsSubstring("version"));
-  const absl::Status status = source.Join();
-  CHECK_FALSE(status.ok());
-  CHECK_THAT(Text(status), ContainsSubstring("install the same release"));
-}
-
-TEST_CASE("a peer that leaves at any step of the handshake leaves the source as it was") {
-  const int steps = GENERATE(0, 1, 2, 3, 4);
-  GuestImage image(kOneRegion);
-  image.Fill(1);
-  GuestImage copy(kOneRegion);
-  copy.Fill(1);
-  ListeningSource source(image, Impatient<SourceOptions>());
-  {
-    RawPeer peer(source.address(), Role::kDestination);
-    if (steps >= 1) peer.SayHello();
-    if (steps >= 2) peer.Prove();
-    if (steps >= 3) {
-      REQUIRE(peer.Next().ok());  // Regions.
-      peer.link().Send(MessageType::kRegionsAccepted);
-    }
-    if (steps >= 1) peer.Flush();
-    if (steps >= 4) absl::SleepFor(absl::Milliseconds(50));  // Accepted, but no data channels.
-  }
-  const absl::Status status = source.Join();
-  INFO(status.ToString());
-  CHECK_FALSE(status.ok());
-  CHECK_FALSE(Text(status).empty());
-  CHECK(image.FirstDifference(copy).empty());
-}
-
-TEST_CASE("strangers on the port do not keep the real peer out") {
-  RequireUserfaultfd();
-  GuestImage image(kOneRegion);
-  image.Fill(3);
-  SourceOptions options;
-  options.peer_timeout = absl::Seconds(20);
-  options.handshake_timeout = absl::Milliseconds(300);
-  options.push.enabled = true;
-  ListeningSource source(image, std::move(options));
-
-  const auto plain_connection = [&source] {
-    UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in to{};
-    to.sin_family = AF_INET;
-    to.sin_port =
-        htons(static_cast<std::uint16_t>(std::stoi(source.address().substr(source.address().rfind(':') + 1))));
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    REQUIRE(connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof(to)) == 0);
-    return fd;
-  };
-  const UniqueFd silent = plain_connection();
-  const UniqueFd garbage = plain_connection();
-  const std::string noise(1000, '\x5a');
-  CHECK(send(garbage.get(), noise.data(), noise.size(), MSG_NOSIGNAL) > 0);
-  RawPeer mute(source.address(), Role::kDestination);
-  {
-    RawPeer liar(source.address(), Role::kDestination);
-    liar.link().Send(MessageType::kGoodbye);
-  }
-
-  GuestImage destination(kOneRegion);
-  DestinationOptions destination_options;
-  destination_options.connect = source.address();
-  auto session = DestinationSession::Create(destination.memory(), std::move(destination_options));
-  INFO(session.status().ToString());
-  REQUIRE(session.ok());
-  REQUIRE((*session)->Prepare().ok());
-  CHECK(source.Join().ok());
-}
-
-TEST_CASE("a source can be asked for its regions and goes on waiting") {
-  RequireUserfaultfd();
-  GuestImage image(
-      std::vector<GuestImage::Spec>{{.name = "low", .length = kImage}, {.name = "high", .length = 2 * kImage}});
-  SourceOptions options;
-  ListeningSource source(image, std::move(options));
-  SessionOptions ask;
-  ask.connect = source.address();
-  for (int i = 0; i < 3; ++i) {
-    const auto regions = DescribeSource(ask);
-    INFO(regions.status().ToString());
-    REQUIRE(regions.ok());
-    REQUIRE(regions->size() == 2);
-    CHECK((*regions)[1].name == "high");
-    CHECK((*regions)[1].length == 2 * kImage);
-    CHECK((*regions)[1].page_size == kSmallPage);
-  }
-  GuestImage destination(
-      std::vector<GuestImage::Spec>{{.name = "low", .length = kImage}, {.name = "high", .length = 2 * kImage}});
-  DestinationOptions destination_options;
-  destination_options.connect = source.address();
-  auto session = DestinationSession::Create(destination.memory(), std::move(destination_options));
-  REQUIRE(session.ok());
-  REQUIRE((*session)->Prepare().ok());
-  CHECK(source.Join().ok());
-}
-
 TEST_CASE("whoever cancels before the switchover leaves the guest at the source") {
   RequireUserfaultfd();
   const bool source_cancels = GENERATE(true, false);
@@ -371,8 +168,7 @@ TEST_CASE("methods out of order are refused by name") {
 
 TEST_CASE("when the source is lost, missing pages stay missing") {
   RequireUserfaultfd();
-  // The thread that gets parked below never comes back: what it touches outlives the test case.
-  auto& destination = *new GuestImage(kOneRegion);
+  GuestImage& destination = ImmortalImage(kOneRegion);
   GuestImage source(kOneRegion);
   source.Fill(11);
   SourceOptions options;
@@ -402,7 +198,7 @@ TEST_CASE("when the source is lost, missing pages stay missing") {
 
 TEST_CASE("a destination that leaves early tells the source") {
   RequireUserfaultfd();
-  auto& destination = *new GuestImage(kOneRegion);  // Keeps its missing pages.
+  GuestImage& destination = ImmortalImage(kOneRegion);
   GuestImage source(kOneRegion);
   SourceOptions options;
   options.push.enabled = false;

@@ -17,23 +17,38 @@ namespace {
 
 constexpr absl::Duration kPatience = absl::Seconds(30);
 
+// A plain socket that listens on a free port of the loopback.
+class LoopbackServer {
+ public:
+  explicit LoopbackServer(int backlog) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    SocketAddress address;
+    auto& in = reinterpret_cast<sockaddr_in&>(address.storage);
+    in.sin_family = AF_INET;
+    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.length = sizeof(in);
+    REQUIRE(bind(fd_.get(), address.get(), address.length) == 0);
+    REQUIRE(listen(fd_.get(), backlog) == 0);
+    REQUIRE(getsockname(fd_.get(), address.get(), &address.length) == 0);
+    port_ = ntohs(in.sin_port);
+  }
+
+  int fd() const { return fd_.get(); }
+  TcpAddress address() const { return {"127.0.0.1", port_}; }
+
+ private:
+  UniqueFd fd_;
+  std::uint16_t port_ = 0;
+};
+
 // What Connect says of a server that answers each connection with `answer` and hangs up.
 absl::Status ConnectToServer(const std::function<void(int)>& answer) {
-  const UniqueFd server(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  SocketAddress address;
-  auto& in = reinterpret_cast<sockaddr_in&>(address.storage);
-  in.sin_family = AF_INET;
-  in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.length = sizeof(in);
-  REQUIRE(bind(server.get(), address.get(), address.length) == 0);
-  REQUIRE(listen(server.get(), 1) == 0);
-  REQUIRE(getsockname(server.get(), address.get(), &address.length) == 0);
+  const LoopbackServer server(1);
   std::thread serve([&] {
-    const UniqueFd peer(accept(server.get(), nullptr, nullptr));
+    const UniqueFd peer(accept(server.fd(), nullptr, nullptr));
     TcpHello hello;
     if (recv(peer.get(), &hello, sizeof(hello), MSG_WAITALL) == sizeof(hello)) answer(peer.get());
   });
-  const auto connection = ConnectTcp({"127.0.0.1", ntohs(in.sin_port)}, {}, absl::Now() + kPatience);
+  const auto connection = ConnectTcp(server.address(), {}, absl::Now() + kPatience);
   serve.join();
   return connection.status();
 }
@@ -86,18 +101,9 @@ TEST_CASE("port 0 is for listeners only") {
 
 TEST_CASE("a host that swallows everything costs no more than the deadline") {
   // A listener with a full backlog answers no further connection attempt.
-  const UniqueFd server(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  SocketAddress address;
-  auto& in = reinterpret_cast<sockaddr_in&>(address.storage);
-  in.sin_family = AF_INET;
-  in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.length = sizeof(in);
-  REQUIRE(bind(server.get(), address.get(), address.length) == 0);
-  REQUIRE(listen(server.get(), 0) == 0);
-  REQUIRE(getsockname(server.get(), address.get(), &address.length) == 0);
-  const TcpAddress target{"127.0.0.1", ntohs(in.sin_port)};
+  const LoopbackServer server(0);
   for (int i = 0; i < 3; ++i) {
-    CHECK(absl::IsDeadlineExceeded(ConnectTcp(target, {}, absl::Now() + absl::Milliseconds(30)).status()));
+    CHECK(absl::IsDeadlineExceeded(ConnectTcp(server.address(), {}, absl::Now() + absl::Milliseconds(30)).status()));
   }
 }
 

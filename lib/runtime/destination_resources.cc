@@ -1,0 +1,79 @@
+#include "lib/runtime/destination_resources.h"
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lib/demand/demand_reader.h"
+#include "lib/push/run_list_receiver.h"
+
+namespace farfault {
+
+absl::Status DestinationResources::MakePlacement(SessionCore& core, const DestinationOptions& options,
+                                                 std::span<const PageRun> holes) {
+  GuestPlacementOptions placement;
+  placement.demand_slots = static_cast<std::uint32_t>(options.max_outstanding_faults);
+  placement.staging_bytes = options.staging_bytes;
+  placement.push_channels = core.connection.push.size();
+  placement.collapse_huge_pages = options.collapse_huge_pages;
+  placement.threads = options.prepare_threads;
+  placement.holes = {holes.begin(), holes.end()};
+  placement.progress = [&core](std::uint64_t done, std::uint64_t total) {
+    core.events.Progress(EventKind::kPreparing, done, total);
+  };
+  placement.hint = [&core](std::string hint) { core.events.Send(EventKind::kHint, std::move(hint)); };
+  auto made = GuestPlacement::Create(core.memory, core.layout, *core.transport, placement);
+  if (!made.ok()) return made.status();
+  placement_ = *std::move(made);
+  return absl::OkStatus();
+}
+
+absl::Status DestinationResources::Prepare(SessionCore& core, const DestinationOptions& options,
+                                           std::span<const PageRun> holes) {
+  if (absl::Status made = MakePlacement(core, options, holes); !made.ok()) return made;
+  auto uffd = Userfaultfd::Open(placement_->required_features());
+  if (!uffd.ok()) return uffd.status();
+  uffd_ = *std::move(uffd);
+  if (absl::Status armed = placement_->Arm(*uffd_); !armed.ok()) return armed;
+  feed_ = std::make_unique<UffdFaultFeed>(uffd_->fd(), core.memory);
+
+  auto scratch = RegisteredBuffer::Create(*core.transport, options.max_outstanding_faults * DemandReader::kScratchBytes,
+                                          RemoteAccess::kNone);
+  if (!scratch.ok()) return scratch.status();
+  scratch_ = *std::move(scratch);
+  auto lists = RegisteredBuffer::Create(*core.transport, RunListReceiver::BufferBytes(core.connection.push.size()),
+                                        RemoteAccess::kNone);
+  if (!lists.ok()) return lists.status();
+  run_lists_ = *std::move(lists);
+  return absl::OkStatus();
+}
+
+DestinationEngine::World DestinationResources::MakeWorld(SessionCore& core, const SourcePeer& source) {
+  DestinationEngine::World world{.layout = core.layout,
+                                 .source = source,
+                                 .control = *core.connection.link,
+                                 .demand_channels = {},
+                                 .push = {.channels = {},
+                                          .buffers = run_lists_->bytes(),
+                                          .buffers_key = run_lists_->local_key(),
+                                          .staging = placement_->staging()},
+                                 .scratch = {scratch_->bytes(), scratch_->local_key()},
+                                 .placement = *placement_,
+                                 .faults = *feed_,
+                                 .clock = core.clock};
+  for (const auto& channel : core.connection.demand) world.demand_channels.push_back(channel.get());
+  for (const auto& channel : core.connection.push) world.push.channels.push_back(channel.get());
+  return world;
+}
+
+Sleeper DestinationResources::MakeSleeper(SessionCore& core) const {
+  Sleeper sleeper;
+  sleeper.AddFd(uffd_->fd());
+  sleeper.AddChannel(*core.connection.control);
+  for (const auto& channel : core.connection.demand) sleeper.AddChannel(*channel);
+  for (const auto& channel : core.connection.push) sleeper.AddChannel(*channel);
+  return sleeper;
+}
+
+}  // namespace farfault

@@ -1,0 +1,33 @@
+#ifndef FARFAULT_LIB_RUNTIME_SOURCE_OFFER_H_
+#define FARFAULT_LIB_RUNTIME_SOURCE_OFFER_H_
+
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "farfault/guest_memory.h"
+#include "farfault/page.h"
+#include "lib/page/page_layout.h"
+#include "lib/runtime/rendezvous.h"
+#include "lib/session/control_link.h"
+#include "lib/session/peer.h"
+
+namespace farfault {
+
+/// What a source tells of its memory once both ends have proved themselves.
+struct SourceOffer {
+  SourcePeer source;
+  std::vector<PageRun> holes;  ///< Large ones, which need no frames.
+};
+
+/// The destination's part of agreeing on the regions. kFailedPrecondition names the first difference.
+absl::StatusOr<Rendezvous::Agreement> AgreeOnRegions(ControlLink& link, const GuestMemory& memory, absl::Time deadline);
+
+/// What follows when they agree.
+absl::StatusOr<SourceOffer> ReceiveSourceOffer(ControlLink& link, const GuestMemory& memory, const PageLayout& layout,
+                                               absl::Time deadline);
+
+}  // namespace farfault
+
+#endif  // FARFAULT_LIB_RUNTIME_SOURCE_OFFER_H_
