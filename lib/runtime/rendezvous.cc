@@ -106,7 +106,7 @@ absl::StatusOr<Connection> Rendezvous::AcceptPeer(absl::Time deadline) {
     if (absl::IsDeadlineExceeded(status) && !candidates_.empty()) continue;
     if (status.ok()) continue;
     if (last_failure_.ok()) return status;
-    return absl::Status(status.code(),
+    return absl::Status(last_failure_.code(),
                         fmt::format("{}; the last peer that tried: {}", StatusText(status), StatusText(last_failure_)));
   }
 }
