@@ -57,9 +57,11 @@ class FARFAULT_EXPORT SourceSession : public PagingSession {
  public:
   /// Meets the peer, checks that both mean the same regions, and waits until the destination is prepared. The guest
   /// runs on meanwhile and is not touched, whatever the outcome.
-  /// Errors: kInvalidArgument (options, memory), kUnavailable (nobody there, connection lost), kDeadlineExceeded (peer
-  /// silent), kUnauthenticated (keys differ), kFailedPrecondition (version, regions or page sizes differ; memory is in
-  /// use by another session), kAlreadyExists (address in use).
+  /// Errors: kInvalidArgument (options, memory), kUnavailable (nobody listens there, connection lost), kDeadlineExceeded
+  /// (nobody came, peer silent), kUnauthenticated (keys differ), kPermissionDenied (the listener rejected the
+  /// connection), kFailedPrecondition (version, regions or page sizes differ; memory is in use by another session),
+  /// kAlreadyExists (address in use), kDataLoss (the peer makes no sense). A listening side that waited in vain reports
+  /// how the last peer that tried has failed.
   static absl::StatusOr<std::unique_ptr<SourceSession>> Create(GuestMemory memory, SourceOptions options);
 
   /// Sends pages while the guest runs. May be called repeatedly before `SwitchOver`. Blocks until the budget is

@@ -17,6 +17,7 @@ constexpr const char* kFirstSteps = R"(First steps:
   farfault serve image.bin --listen tcp://127.0.0.1:7000
   farfault fetch --from tcp://127.0.0.1:7000
                                          read a file page by page from another process or host
+  farfault doctor                        what this machine can do, and what mends the rest
   farfault demo --help                   what can be changed
 
 Exit status: 0 good, 1 something failed or was wrong, 2 bad usage.)";
@@ -39,6 +40,7 @@ int RunCommandLine(int argc, char** argv) {
   AddDemoCommand(app, action);
   AddServeCommand(app, action);
   AddFetchCommand(app, action);
+  AddDoctorCommand(app, action);
   AddPredictorsCommand(app, action);
   try {
     app.parse(argc, argv);

@@ -88,7 +88,9 @@ absl::Status ThreadedDestinationSession::Prepare() {
   absl::Status status = resources_.Prepare(core_, options_, offer_.holes);
   if (status.ok()) status = MakeEngine();
   if (status.ok()) status = StartEngine();
-  return status.ok() ? status : GiveUpPreparing(std::move(status));
+  if (!status.ok()) return GiveUpPreparing(std::move(status));
+  // The source may have left meanwhile, which the engine sees first.
+  return this->status();
 }
 
 absl::Status ThreadedDestinationSession::GiveUpPreparing(absl::Status why) {
@@ -232,13 +234,13 @@ void ThreadedDestinationSession::Tick() {
 
 absl::Status ThreadedDestinationSession::status() const {
   if (state() != SessionState::kFailed) return absl::OkStatus();
-  absl::Status status;
-  if (EngineThread* const thread = running_thread()) {
-    thread->Call([&] { status = finish_status_.ok() ? engine_->failure() : finish_status_; });
-  } else {
+  if (running_thread() == nullptr) {
     const MutexLock lock(&cancel_mutex_);
-    status = prepare_status_;
+    // The engine may have started and failed while we waited for the lock.
+    if (running_thread() == nullptr) return prepare_status_;
   }
+  absl::Status status;
+  running_thread()->Call([&] { status = finish_status_.ok() ? engine_->failure() : finish_status_; });
   return status;
 }
 

@@ -74,6 +74,20 @@ void PrePager::MarkStale(std::span<const PageRun> dirty) {
   thread_.Call([&] { MarkStaleOnEngineThread(dirty); });
 }
 
+// False: the deadline has passed, or nothing has moved for as long as the peer is given.
+bool PrePager::WaitWhileItMoves(absl::FunctionRef<bool()> over, absl::Time deadline) {
+  std::uint64_t seen = 0;
+  thread_.Call([&] { seen = engine_.Stats().bytes_sent; });
+  for (;;) {
+    const absl::Time look = std::min(deadline, absl::Now() + patience_);
+    if (thread_.WaitUntil(over, look)) return true;
+    std::uint64_t now = 0;
+    thread_.Call([&] { now = engine_.Stats().bytes_sent; });
+    if (look == deadline || now == seen) return false;
+    seen = now;
+  }
+}
+
 absl::StatusOr<bool> PrePager::SendRound(PrePagePlan& plan, absl::Time start, absl::Time deadline) {
   std::vector<PageRun> dirty;
   if (dirty_tracker_ != nullptr) {
@@ -95,14 +109,14 @@ absl::StatusOr<bool> PrePager::SendRound(PrePagePlan& plan, absl::Time start, ab
     sending = !round.empty();
   });
   const auto over = [this] { return engine_.prepaging_idle() || engine_.phase() == SourceEngine::Phase::kFailed; };
-  if (!thread_.WaitUntil(over, deadline)) {
+  if (!WaitWhileItMoves(over, deadline)) {
     thread_.Call([this] { engine_.DropOffers(); });
-    if (!thread_.WaitUntil(over, absl::Now() + patience_)) {
+    if (!WaitWhileItMoves(over, absl::Now() + patience_)) {
       thread_.Call([this] {
-        engine_.Fail(absl::DeadlineExceededError(fmt::format(
-            "the destination has not taken in what was sent to it {} after the end of the budget's time; the guest may "
-            "go on at the source",
-            absl::FormatDuration(patience_))));
+        engine_.Fail(
+            absl::DeadlineExceededError(fmt::format("the destination hangs: it has not taken in what was sent to it "
+                                                    "within {}; the guest may go on at the source",
+                                                    absl::FormatDuration(patience_))));
       });
     }
   }

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -55,6 +56,7 @@ class PrePager {
   absl::Status StartTracking();
   void GoWithoutHistory(const absl::Status& why);
   absl::Status Observe(const PrePageBudget& budget);
+  bool WaitWhileItMoves(absl::FunctionRef<bool()> over, absl::Time deadline);
   absl::StatusOr<bool> SendRound(PrePagePlan& plan, absl::Time start, absl::Time deadline);
   void MarkStaleOnEngineThread(std::span<const PageRun> dirty);
 

@@ -21,8 +21,11 @@ constexpr absl::Duration kLongestRetry = absl::Milliseconds(500);
 constexpr absl::Duration kFarewell = absl::Seconds(1);
 // How often the listener is left to see what candidates have said, while there are any.
 constexpr absl::Duration kLookAround = absl::Milliseconds(2);
+constexpr absl::Duration kPeerCheck = absl::Milliseconds(20);
 constexpr std::size_t kMostCandidates = 64;
 constexpr std::uint32_t kControlSlots = 32;
+constexpr ChannelOptions kControlChannel{
+    .service = Service::kPolled, .send_slots = kControlSlots, .receive_slots = kControlSlots, .name = "control"};
 constexpr std::uint32_t kDemandSlots = 4096;
 constexpr std::uint32_t kPushSlots = 1088;  // All run lists of a pusher at their fullest.
 
@@ -95,20 +98,26 @@ absl::StatusOr<Connection> Rendezvous::AcceptPeer(absl::Time deadline) {
   for (;;) {
     if (const std::unique_ptr<Candidate> peer = PollCandidates()) return peer->Release();
     const absl::Time now = absl::Now();
-    if (!candidates_.empty() && now >= deadline) {
-      // Who came in time may still prove itself, which takes the handshake's timeout at most.
+    if (now >= deadline) {
+      if (candidates_.empty()) return NobodyCame();
+      // Who came in time may still prove itself, which takes the handshake's timeout at most; nobody else is let in.
       absl::SleepFor(kLookAround);
       continue;
     }
-    const absl::Time look_again = candidates_.empty() ? deadline : std::min(deadline, now + kLookAround);
-    auto control = AcceptControl(look_again);
-    absl::Status status = control.ok() ? AddCandidate(*std::move(control)) : control.status();
-    if (absl::IsDeadlineExceeded(status) && !candidates_.empty()) continue;
-    if (status.ok()) continue;
-    if (last_failure_.ok()) return status;
-    return absl::Status(last_failure_.code(),
-                        fmt::format("{}; the last peer that tried: {}", StatusText(status), StatusText(last_failure_)));
+    auto control = AcceptControl(candidates_.empty() ? deadline : std::min(deadline, now + kLookAround));
+    if (absl::IsDeadlineExceeded(control.status())) continue;
+    if (!control.ok()) return control.status();
+    if (absl::Status added = AddCandidate(*std::move(control)); !added.ok()) return added;
   }
+}
+
+absl::Status Rendezvous::NobodyCame() const {
+  const std::string nobody =
+      fmt::format("nobody connected to {} within {} (start the other end, or raise peer_timeout)", listener_->address(),
+                  absl::FormatDuration(options_.peer_timeout));
+  if (last_failure_.ok()) return absl::DeadlineExceededError(nobody);
+  return absl::Status(last_failure_.code(),
+                      fmt::format("{}; the last peer that tried: {}", nobody, StatusText(last_failure_)));
 }
 
 absl::Status Rendezvous::AddCandidate(std::unique_ptr<Channel> control) {
@@ -139,12 +148,10 @@ std::unique_ptr<Candidate> Rendezvous::PollCandidates() {
 }
 
 absl::StatusOr<std::unique_ptr<Channel>> Rendezvous::ConnectControl(absl::Time deadline) {
-  const ChannelOptions channel{
-      .service = Service::kPolled, .send_slots = kControlSlots, .receive_slots = kControlSlots, .name = "control"};
   const PrivateData ticket = EncodeTicket(ChannelTicket{});
   absl::Duration pause = kFirstRetry;
   for (bool told = false;; told = true) {
-    auto connected = transport_->Connect(options_.connect, ticket, channel, deadline);
+    auto connected = transport_->Connect(options_.connect, ticket, kControlChannel, deadline);
     if (connected.ok() || !absl::IsUnavailable(connected.status())) return connected;
     if (absl::Now() + pause >= deadline) {
       return absl::UnavailableError(fmt::format("{}; gave up after {} (start the other end, or raise peer_timeout)",
@@ -158,23 +165,16 @@ absl::StatusOr<std::unique_ptr<Channel>> Rendezvous::ConnectControl(absl::Time d
 }
 
 absl::StatusOr<std::unique_ptr<Channel>> Rendezvous::AcceptControl(absl::Time deadline) {
-  const ChannelOptions channel{
-      .service = Service::kPolled, .send_slots = kControlSlots, .receive_slots = kControlSlots, .name = "control"};
-  for (;;) {
+  do {
     auto incoming = listener_->Accept(deadline);
-    if (absl::IsDeadlineExceeded(incoming.status())) {
-      return absl::DeadlineExceededError(
-          fmt::format("nobody connected to {} within {} (start the other end, or raise "
-                      "peer_timeout)",
-                      listener_->address(), absl::FormatDuration(options_.peer_timeout)));
-    }
     if (!incoming.ok()) return incoming.status();
     const std::optional<ChannelTicket> ticket = DecodeTicket((*incoming)->private_data());
     // Anything else is rejected by letting go of it: data channels of a session that failed, or strangers.
     if (!ticket || ticket->kind != ChannelKind::kControl) continue;
-    auto accepted = (*incoming)->Accept(channel);
+    auto accepted = (*incoming)->Accept(kControlChannel);
     if (accepted.ok()) return accepted;
-  }
+  } while (absl::Now() < deadline);
+  return absl::DeadlineExceededError("no peer came in time");
 }
 
 absl::StatusOr<Connection> Rendezvous::Wrap(std::unique_ptr<Channel> control) {
@@ -210,19 +210,24 @@ absl::StatusOr<std::unique_ptr<Channel>> Rendezvous::OpenDataChannel(const Chann
   return transport_->Connect(options_.connect, EncodeTicket(ticket), DataOptions(ticket.kind), deadline);
 }
 
-absl::StatusOr<std::unique_ptr<Channel>> Rendezvous::AcceptDataChannel(const ChannelTicket& expected,
+// Others may knock meanwhile: they are let in as candidates, in case this peer turns out to be gone.
+absl::StatusOr<std::unique_ptr<Channel>> Rendezvous::AcceptDataChannel(ControlLink& link, const ChannelTicket& expected,
                                                                        absl::Time deadline) {
-  for (;;) {
-    auto incoming = listener_->Accept(deadline);
-    if (absl::IsDeadlineExceeded(incoming.status())) {
-      return absl::DeadlineExceededError("the peer is authenticated but did not open its data channels in time");
-    }
+  while (absl::Now() < deadline) {
+    if (!link.StillConnected()) return absl::UnavailableError("the peer left before it had opened its data channels");
+    auto incoming = listener_->Accept(std::min(deadline, absl::Now() + kPeerCheck));
+    if (absl::IsDeadlineExceeded(incoming.status())) continue;
     if (!incoming.ok()) return incoming.status();
     const std::optional<ChannelTicket> ticket = DecodeTicket((*incoming)->private_data());
     if (ticket && ticket->kind == expected.kind && ticket->index == expected.index && ticket->token == expected.token) {
       return (*incoming)->Accept(DataOptions(expected.kind));
     }
+    if (!ticket || ticket->kind != ChannelKind::kControl) continue;
+    if (auto control = (*incoming)->Accept(kControlChannel); control.ok()) {
+      if (absl::Status added = AddCandidate(*std::move(control)); !added.ok()) return added;
+    }
   }
+  return absl::DeadlineExceededError("the peer is authenticated but did not open its data channels in time");
 }
 
 absl::Status Rendezvous::OpenDataChannels(Connection& connection) {
@@ -235,7 +240,8 @@ absl::Status Rendezvous::OpenDataChannels(Connection& connection) {
     ticket.kind = kind;
     for (std::size_t i = 0; i < count; ++i) {
       ticket.index = static_cast<std::uint8_t>(i);
-      auto channel = listening() ? AcceptDataChannel(ticket, deadline) : OpenDataChannel(ticket, deadline);
+      auto channel =
+          listening() ? AcceptDataChannel(*connection.link, ticket, deadline) : OpenDataChannel(ticket, deadline);
       if (!channel.ok()) return channel.status();
       channels.push_back(*std::move(channel));
     }

@@ -58,12 +58,14 @@ class Rendezvous {
   absl::StatusOr<Connection> Wrap(std::unique_ptr<Channel> control);
   absl::StatusOr<Connection> ConnectPeer(absl::Time deadline);
   absl::StatusOr<Connection> AcceptPeer(absl::Time deadline);
+  absl::Status NobodyCame() const;
   absl::Status AddCandidate(std::unique_ptr<Channel> control);
   std::unique_ptr<Candidate> PollCandidates();
   void HintAtFailure(const absl::Status& failure);
   absl::Status OpenDataChannels(Connection& connection);
   absl::StatusOr<std::unique_ptr<Channel>> OpenDataChannel(const ChannelTicket& ticket, absl::Time deadline);
-  absl::StatusOr<std::unique_ptr<Channel>> AcceptDataChannel(const ChannelTicket& expected, absl::Time deadline);
+  absl::StatusOr<std::unique_ptr<Channel>> AcceptDataChannel(ControlLink& link, const ChannelTicket& expected,
+                                                             absl::Time deadline);
   ChannelOptions DataOptions(ChannelKind kind) const;
 
   const Role role_;

@@ -154,7 +154,7 @@ absl::Status ThreadedSourceSession::StartEngine() {
 EngineThread::Round ThreadedSourceSession::Round() {
   const bool progress = engine_->Poll();
   const Phase phase = engine_->phase();
-  if (phase == Phase::kFailed) GoQuiet();
+  if (phase == Phase::kFailed || phase == Phase::kDrained) GoQuiet(phase);
   // It may have changed in a call between two rounds as well.
   if (phase == std::exchange(seen_phase_, phase)) {
     return progress ? EngineThread::Round::kUrgent : EngineThread::Round::kIdle;
@@ -169,17 +169,18 @@ EngineThread::Round ThreadedSourceSession::Round() {
   return EngineThread::Round::kUrgent;
 }
 
-/// After a failure nobody polls the push channels: they must not keep this thread awake. The peer should hear the
-/// reason before it sees channels close.
-void ThreadedSourceSession::GoQuiet() {
+/// At the end nobody polls the push channels: they must not keep this thread awake, nor the control channel once the
+/// peer has left. Of a failure the peer should hear the reason before it sees channels close.
+void ThreadedSourceSession::GoQuiet(Phase phase) {
   if (hung_up_) return;
-  if (failed_at_ == 0) failed_at_ = core_.clock.Now();
+  if (ended_at_ == 0) ended_at_ = core_.clock.Now();
   const ControlLink& link = *core_.connection.link;
   const bool lost = !link.status().ok();
-  if (!lost && !link.flushed() && core_.clock.Now() - failed_at_ < absl::ToInt64Nanoseconds(kFarewell)) return;
-  hung_up_ = true;
+  const bool told = lost || link.flushed() || core_.clock.Now() - ended_at_ >= absl::ToInt64Nanoseconds(kFarewell);
+  if (!told && phase == Phase::kFailed) return;
   for (const auto& channel : core_.connection.push) channel->Close();
   if (lost) core_.connection.control->Close();
+  hung_up_ = lost || phase == Phase::kFailed;
 }
 
 void ThreadedSourceSession::Tick() {

@@ -50,7 +50,7 @@ class ThreadedSourceSession final : public SourceSession {
   absl::Status WhyNotHandedOver() const;
   void BeginPush();
   EngineThread::Round Round();
-  void GoQuiet();
+  void GoQuiet(Phase phase);
   void Tick();
 
   SourceOptions options_;
@@ -62,7 +62,7 @@ class ThreadedSourceSession final : public SourceSession {
   std::unique_ptr<SourceEngine> engine_;  // Engine thread.
   std::unique_ptr<EngineThread> thread_;
   Phase seen_phase_ = Phase::kPrePaging;  // Engine thread.
-  Nanos failed_at_ = 0;                   // Engine thread.
+  Nanos ended_at_ = 0;                    // Engine thread.
   bool hung_up_ = false;                  // Engine thread.
 
   Mutex guest_mutex_;  // One of PrePage, ReportDirty and SwitchOver at a time.

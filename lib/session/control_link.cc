@@ -88,7 +88,7 @@ std::optional<ControlMessage> ControlLink::Receive() {
     handed_out_.reset();
   }
   Completion completion;
-  while (channel_.Poll(std::span(&completion, 1)) == 1) {
+  while (NextCompletion(completion)) {
     if (completion.status != CompletionStatus::kOk) break;
     if (completion.opcode == Opcode::kReceive) return Decode(completion);
     --sends_in_use_;
@@ -100,6 +100,26 @@ std::optional<ControlMessage> ControlLink::Receive() {
         fmt::format("the connection to the peer is lost{}{}", reason.ok() ? "" : ": ", std::string(reason.message()))));
   }
   return std::nullopt;
+}
+
+bool ControlLink::NextCompletion(Completion& completion) {
+  if (arrived_.empty()) return channel_.Poll(std::span(&completion, 1)) == 1;
+  completion = arrived_.front();
+  arrived_.pop_front();
+  return true;
+}
+
+bool ControlLink::StillConnected() {
+  Completion completion;
+  while (channel_.Poll(std::span(&completion, 1)) == 1 && completion.status == CompletionStatus::kOk) {
+    if (completion.opcode == Opcode::kReceive) {
+      arrived_.push_back(completion);
+    } else {
+      --sends_in_use_;
+    }
+  }
+  PostSends();
+  return !channel_.broken();
 }
 
 std::optional<ControlMessage> ControlLink::Decode(const Completion& completion) {

@@ -54,6 +54,9 @@ class ControlLink {
   /// Makes progress; the next message, if there is one.
   std::optional<ControlMessage> Receive();
 
+  /// Makes progress without taking messages, for who waits for something else meanwhile. False: the connection is lost.
+  bool StillConnected();
+
   /// Everything sent so far has reached the peer.
   bool flushed() const { return outbox_.empty() && sends_in_use_ == 0; }
   /// OK until the channel is lost or the peer sends nonsense.
@@ -63,6 +66,7 @@ class ControlLink {
  private:
   void PostReceive(std::uint64_t id);
   void PostSends();
+  bool NextCompletion(Completion& completion);
   std::optional<ControlMessage> Decode(const Completion& completion);
   void Fail(absl::Status status);
   std::span<std::byte> ReceiveBuffer(std::uint64_t id) const {
@@ -76,6 +80,7 @@ class ControlLink {
   std::span<std::byte> buffers_;
   std::uint32_t buffers_key_;
   std::deque<std::vector<std::byte>> outbox_;
+  std::deque<Completion> arrived_;  // Receives that StillConnected has come across; at most kReceives.
   std::uint64_t next_send_ = 0;
   std::size_t sends_in_use_ = 0;
   std::optional<std::uint64_t> handed_out_;

@@ -37,7 +37,9 @@ bool FaultAnswerer::Take() {
 void FaultAnswerer::OnFault(PageIndex page) {
   SessionStats& stats = pages_.stats();
   if (!progress_.guest_may_run()) {
-    // Parked until the switchover, however long that takes: no stall that says anything.
+    // Parked until the switchover, however long that takes: no stall that says anything. A thread that gets signals
+    // meanwhile faults again after each.
+    if (IsPending(page)) return;
     ++stats.faults_network;
     return Requeue(page);
   }
@@ -60,6 +62,13 @@ void FaultAnswerer::OnFault(PageIndex page) {
   if (pages_.state(page) != PageState::kAbsent) return;
   // Faults are answered in the order in which they came.
   if (!idle() || !demand_.Ask(page)) Requeue(page);
+}
+
+bool FaultAnswerer::IsPending(PageIndex page) const {
+  for (std::size_t i = 0; i < count_; ++i) {
+    if (pending_[(head_ + i) % pending_.size()] == page) return true;
+  }
+  return false;
 }
 
 void FaultAnswerer::OnDiscard(PageRun run) {

@@ -35,6 +35,7 @@ class FaultAnswerer {
 
  private:
   void OnFault(PageIndex page);
+  bool IsPending(PageIndex page) const;
   void OnDiscard(PageRun run);
   void Answer(PageIndex page);
   void AnswerMapped(PageIndex page);

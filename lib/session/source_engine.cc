@@ -29,7 +29,7 @@ SourceEngine::SourceEngine(World world, const PushOptions& options)
 }
 
 void SourceEngine::Fail(absl::Status status) {
-  if (phase_ == Phase::kFailed || phase_ == Phase::kDrained) return;
+  if (over()) return;
   outcome_unknown_ = phase_ == Phase::kSwitching;
   phase_ = Phase::kFailed;
   failure_ = std::move(status);
@@ -38,7 +38,7 @@ void SourceEngine::Fail(absl::Status status) {
 
 bool SourceEngine::Poll() {
   bool progress = TakeControl();
-  if (phase_ == Phase::kFailed || phase_ == Phase::kDrained) return progress;
+  if (over()) return progress;
   if (phase_ == Phase::kSwitchedOver) progress |= TakeHints();
   progress |= pusher_.Poll();
   if (pusher_.broken()) {

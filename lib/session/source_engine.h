@@ -56,7 +56,7 @@ class SourceEngine {
   /// Written since it was sent: send again when offered.
   void MarkStale(PageRun run);
   /// What it takes to go on is written one-sidedly by the destination, and nothing will wake us: look again soon.
-  bool waits_for_credit() const { return pusher_.waits_for_credit(); }
+  bool waits_for_credit() const { return !over() && pusher_.waits_for_credit(); }
   /// What the destination has and what has not become stale.
   const PageBitmap& fresh() const { return pusher_.settled(); }
 
@@ -76,6 +76,7 @@ class SourceEngine {
   SessionStats Stats() const;
 
  private:
+  bool over() const { return phase_ == Phase::kFailed || phase_ == Phase::kDrained; }
   bool TakeControl();
   void OnMessage(const ControlMessage& message);
   bool TakeHints();

@@ -168,6 +168,21 @@ TEST_CASE("a source whose destination has left in the middle of the push sleeps"
   CHECK(BusyShareOfASecond() < 0.25);
 }
 
+TEST_CASE("a drained source sleeps when its destination has left") {
+  RequireUserfaultfd();
+  GuestImage destination(kLarge);
+  GuestImage source(kLarge);
+  source.Fill(12);
+  SessionPair pair = MakePair(source, {}, destination, {});
+  pair.SwitchOver();
+  REQUIRE(pair.destination->WaitUntilResident(absl::Seconds(30)).ok());
+  REQUIRE(pair.source->WaitUntilDrained(absl::Seconds(30)).ok());
+  pair.destination.reset();
+  CHECK(BusyShareOfASecond() < 0.25);
+  CHECK(pair.source->state() == SessionState::kResident);
+  CHECK(destination.FirstDifference(source).empty());
+}
+
 /// A destination made of the protocol's own parts, which prepares properly and then says what it likes.
 class RawDestination {
  public:

@@ -119,5 +119,26 @@ TEST_CASE("pre-paging with a limit of time comes to an end when the destination 
   CHECK(absl::IsDeadlineExceeded((*session)->SwitchOver()));
 }
 
+TEST_CASE("pre-paging with a limit of bytes comes to an end when the destination hangs") {
+  RequireUserfaultfd();
+  constexpr std::uint64_t kMuch = 64u << 20;
+  const StoppableDestination destination(kMuch);
+  GuestImage source(std::vector<GuestImage::Spec>{{.length = kMuch}});
+  source.Fill(8);
+  SourceOptions options;
+  options.connect = destination.address();
+  options.handshake_timeout = absl::Milliseconds(500);
+  const auto session = SourceSession::Create(source.memory(), std::move(options));
+  INFO(session.status().ToString());
+  REQUIRE(session.ok());
+  destination.Stop();
+  PrePageBudget budget;
+  budget.bytes = kMuch;
+  budget.observe = absl::ZeroDuration();
+  const absl::Status status = (*session)->PrePage(budget).status();
+  CHECK(absl::IsDeadlineExceeded(status));
+  CHECK_THAT(std::string(StatusText(status)), ContainsSubstring("go on at the source"));
+}
+
 }  // namespace
 }  // namespace farfault

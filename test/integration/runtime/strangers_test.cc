@@ -2,11 +2,13 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <atomic>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/time/clock.h"
@@ -236,6 +238,53 @@ TEST_CASE("more silent peers than are kept do not keep the real one out") {
   CHECK(absl::IsUnavailable(mute.front()->Next().status()));
 
   CheckMeets(source);
+}
+
+TEST_CASE("a peer that vanishes before its data channels are open holds nobody up") {
+  RequireUserfaultfd();
+  GuestImage image(kOneRegion);
+  SourceOptions options;
+  options.peer_timeout = absl::Seconds(60);
+  options.handshake_timeout = absl::Seconds(60);
+  ListeningSource source(image, std::move(options));
+  {
+    RawPeer peer(source.address(), Role::kDestination);
+    peer.SayHello();
+    peer.Prove();
+    REQUIRE(peer.Next().ok());  // Regions.
+    peer.link().Send(MessageType::kRegionsAccepted);
+    peer.Flush();
+  }
+  CheckMeets(source);
+}
+
+TEST_CASE("peers that keep coming and say nothing do not keep a session waiting for ever") {
+  GuestImage image(kOneRegion);
+  SourceOptions options;
+  options.peer_timeout = absl::Seconds(1);
+  options.handshake_timeout = absl::Milliseconds(500);
+  ListeningSource source(image, std::move(options));
+  std::atomic<bool> over = false;
+  std::atomic<int> came = 0;
+  bool gave_up = false;
+  std::thread strangers([&] {
+    // Far longer than both timeouts: it is the session that has to end this.
+    const absl::Time end = absl::Now() + absl::Seconds(30);
+    auto transport = MakeTransport(source.address());
+    while (transport.ok() && !over && absl::Now() < end) {
+      const auto mute = (*transport)
+                            ->Connect(source.address(), EncodeTicket(ChannelTicket{}), {.service = Service::kPolled},
+                                      absl::Now() + absl::Milliseconds(200));
+      came += mute.ok() ? 1 : 0;
+      absl::SleepFor(absl::Milliseconds(100));
+    }
+    gave_up = !over;
+  });
+  CHECK_FALSE(source.Join().ok());
+  over = true;
+  strangers.join();
+  CHECK_FALSE(gave_up);
+  CHECK(came > 0);
 }
 
 }  // namespace

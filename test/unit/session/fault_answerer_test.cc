@@ -54,6 +54,20 @@ TEST_CASE("threads that wait for one page share its read and are recorded one by
   CHECK(harness.engine->Stats().stall_network.count() == 3);
 }
 
+TEST_CASE("a thread that faults again and again before the switchover takes one place among those that wait",
+          "[destination]") {
+  DestinationHarness harness({});
+  for (std::size_t i = 0; i < 2 * FaultAnswerer::kPending; ++i) harness.feed.Fault(5);
+  harness.feed.Fault(6);
+  harness.Settle();
+  CHECK(harness.feed.empty());
+  CHECK(harness.engine->Stats().faults_network == 2);
+  harness.Activate(false);
+  harness.Serve();
+  CHECK(harness.guest_has(5));
+  CHECK(harness.guest_has(6));
+}
+
 TEST_CASE("no stall is lost when many more threads wait than reads may be out", "[destination]") {
   DestinationHarness harness({.regions = {{{0, 1000}, 16}}, .demand_slots = 2});
   harness.Activate(false);

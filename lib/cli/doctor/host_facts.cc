@@ -1,0 +1,94 @@
+#include "lib/cli/doctor/host_facts.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <system_error>
+
+#include "lib/fault/userfaultfd.h"
+#include "lib/prepage/pagemap.h"
+#include "lib/util/unique_fd.h"
+
+namespace farfault {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string FirstLine(const fs::path& path) {
+  std::string line;
+  std::getline(std::ifstream(path) >> std::ws, line);
+  return line;
+}
+
+std::string KernelRelease() {
+  utsname name{};
+  return uname(&name) == 0 ? name.release : "unknown";
+}
+
+std::uint64_t TotalMemory() {
+  const long pages = sysconf(_SC_PHYS_PAGES);
+  const long page_size = sysconf(_SC_PAGESIZE);
+  return pages < 0 || page_size < 0 ? 0 : static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_size);
+}
+
+std::optional<std::uint64_t> LockedMemoryLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return std::nullopt;
+  // CAP_IPC_LOCK lifts the limit, as root has it.
+  if (geteuid() == 0) return std::nullopt;
+  return limit.rlim_cur;
+}
+
+int OpenError(const char* path) {
+  const UniqueFd fd(open(path, O_RDWR | O_CLOEXEC));
+  return fd.valid() ? 0 : errno;
+}
+
+bool HasSoftRoceModule(const std::string& kernel) {
+  std::error_code ignored;
+  return fs::exists("/sys/module/rdma_rxe", ignored) ||
+         fs::exists(fmt::format("/lib/modules/{}/kernel/drivers/infiniband/sw/rxe", kernel), ignored);
+}
+
+std::string InterfaceThatIsUp() {
+  std::error_code error;
+  std::string found;
+  for (fs::directory_iterator at("/sys/class/net", error), end; !error && at != end; at.increment(error)) {
+    const std::string name = at->path().filename();
+    if (name != "lo" && FirstLine(at->path() / "operstate") == "up" && (found.empty() || name < found)) found = name;
+  }
+  return found;
+}
+
+}  // namespace
+
+HostFacts GatherHostFacts() {
+  HostFacts facts;
+  facts.kernel = KernelRelease();
+  facts.memory = TotalMemory();
+  facts.locked_memory_limit = LockedMemoryLimit();
+  const auto features = Userfaultfd::KernelFeatures();
+  facts.userfaultfd = features.status();
+  if (features.ok()) facts.userfaultfd_features = *features;
+  facts.pagemap_scan = Pagemap::OpenSelf().status();
+  std::error_code ignored;
+  facts.transparent_huge_pages = fs::exists("/sys/kernel/mm/transparent_hugepage", ignored);
+  const std::string free = FirstLine("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+  facts.free_huge_pages = std::strtoull(free.c_str(), nullptr, 10);
+#ifdef FARFAULT_HAVE_VERBS
+  facts.built_with_verbs = true;
+#endif
+  facts.connection_manager_error = OpenError("/dev/infiniband/rdma_cm");
+  facts.has_soft_roce_module = HasSoftRoceModule(facts.kernel);
+  facts.network_interface = InterfaceThatIsUp();
+  facts.rdma_devices = GatherRdmaDevices();
+  return facts;
+}
+
+}  // namespace farfault
