@@ -118,7 +118,7 @@ check_tests() {
 
 check_scripts() {
   command -v shellcheck >/dev/null || return 0
-  shellcheck -x dev .ci/run cmake/dev/*.sh test/*/*.sh >&2
+  shellcheck -x dev .ci/run cmake/dev/*.sh cmake/dev/vm/{init,session} test/*/*.sh >&2
 }
 
 # What clang-tidy has to look at: the sources that differ from the main branch, and those that include a header which does.

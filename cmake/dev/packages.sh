@@ -8,6 +8,9 @@ PACKAGES_BENCH="libbenchmark-dev"
 # One version of the tools on every Debian, so that all agree on what is well formatted.
 PACKAGES_CHECK="clang-format-19 clang-tidy-19"
 PACKAGES_PLOT="python3-matplotlib"
+# QEMU and what makes a machine's initramfs; then what is run in the machine.
+PACKAGES_VM="qemu-system-x86 kmod cpio xz-utils zstd
+  iproute2 iputils-ping ibverbs-providers ibverbs-utils rdmacm-utils perftest"
 
 # shellcheck disable=SC2086
 packages_of() {
@@ -20,6 +23,7 @@ packages_of() {
       format) echo clang-format-19 ;;
       check) echo $PACKAGES_CHECK ;;
       plot) echo $PACKAGES_PLOT ;;
+      vm) echo $PACKAGES_VM ;;
       *) die "no package set is called '$set'" ;;
     esac
   done | tr ' ' '\n' | sort -u
@@ -48,26 +52,28 @@ need_packages() {
   ((${#missing[@]} == 0)) || install_packages "${missing[@]}"
 }
 
-install_packages() {
-  local -a root=()
+# become_root WHY...: makes ready for apt. Sets `root`, which goes in front of what only root may do, and APT_LOG.
+become_root() {
+  root=()
   if ((EUID != 0)); then
     if command -v sudo >/dev/null && { sudo -n true 2>/dev/null || { [[ -t 0 && -t 2 ]] && sudo -v; }; }; then
       root=(sudo -n)
     else
-      die "packages are missing: $*" \
-        "Installing them needs root, and sudo is not available. Ask an administrator to run one of these:" \
-        "    $ROOT/dev setup" \
-        "    apt-get install $* $(backports_hint "$@")" \
-        "Or set FARFAULT_INSTALL=no to go on with what there is."
+      die "$1" "Mending that needs root, and sudo is not available. Ask an administrator to run one of these:" \
+        "    $ROOT/dev setup" "${@:2}"
     fi
   fi
   APT_LOG=$(mktemp "${TMPDIR:-/tmp}/farfault-apt.XXXXXX")
   trap 'rm -f "$APT_LOG"' EXIT
+}
 
+install_packages() {
+  become_root "packages are missing: $*" "    apt-get install $* $(backports_hint "$@")" \
+    "Or set FARFAULT_INSTALL=no to go on with what there is."
   say "installing packages: $*"
   all_available "$@" || apt_update
   if ! available libcatch2-dev && [[ " $* " == *" libcatch2-dev "* ]]; then
-    add_backports
+    add_backports "Catch2 3"
     apt_update
   fi
   if ! apt_install "$@"; then
@@ -156,8 +162,8 @@ backports_hint() {
 
 debian_codename() { (. /etc/os-release 2>/dev/null && [[ ${ID:-} == debian ]] && echo "${VERSION_CODENAME:-}"); }
 
-# Adds the backports of this Debian release, copied from the entry through which the machine already gets Debian itself:
-# the same mirror, the same key, the same options.
+# add_backports WHAT_FOR: adds the backports of this Debian release, copied from the entry through which the machine already
+# gets Debian itself: the same mirror, the same key, the same options.
 add_backports() {
   local codename entry file release uri stanza
   codename=$(debian_codename)
@@ -174,7 +180,7 @@ add_backports() {
     stanza=$(backports_of_lines "$release" "$uri" "$codename" <"$file")
   fi
   [[ -n $stanza ]] || apt_failed "cannot make an entry for $codename-backports out of $file"
-  say "adding $codename-backports (for Catch2 3) next to $file"
+  say "adding $codename-backports (for $1) next to $file"
   printf '%s\n' "$stanza" | "${root[@]}" tee /etc/apt/sources.list.d/farfault-backports.sources >/dev/null
 }
 
