@@ -95,6 +95,21 @@ run_ctest() {
       "One of them:         ./dev test -R 'its name'"
 }
 
+# In CI a machine that does not come up is a failure; a user who has never asked for one is not made to install it.
+run_rdma_tests() {
+  if [[ $(cached build FARFAULT_WITH_VERBS) == OFF || $(cached build FARFAULT_VERBS_FOUND) != 1 ]]; then
+    say "a build without libibverbs has no tests over RDMA"
+    return
+  fi
+  if [[ ${CI:-} != true ]] && ! vm_is_set_up; then
+    say "the tests over RDMA were skipped: the machine for them is not set up (./dev vm -- true does it)"
+    return
+  fi
+  say "the tests over RDMA, in a machine that has a device"
+  "$ROOT/dev" vm --env FARFAULT_REQUIRE_VERBS=1 -- ctest --test-dir build -L rdma --output-on-failure --no-tests=error ||
+    die "some tests over RDMA failed" "Again:   ./dev vm -- ctest --test-dir build -L rdma --rerun-failed --output-on-failure"
+}
+
 # Thread sanitizer of GCC 12 cannot place its shadow memory when the kernel randomises more than 28 bits.
 sanitizer_wrapper() {
   if [[ $1 == build-tsan ]] && setarch -R true 2>/dev/null; then printf '%s\n' setarch -R; fi
@@ -110,5 +125,6 @@ sanitized() {
   export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1:report_thread_leaks=0}
   configure "$kind" EXAMPLES CLI TESTS
   build "build-$kind"
-  run_ctest "build-$kind" "$@"
+  # A sanitized program would see nothing of the machines that ./dev vm starts.
+  run_ctest "build-$kind" -LE rdma "$@"
 }

@@ -8,6 +8,11 @@ VM_MODULES="crc32_generic virtio_net virtio_rng 9pnet_virtio 9p overlay
 VM_OLDEST_KERNEL=6.7
 VM_CACHE=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/farfault/vm
 
+# Whether a machine would start without installing or fetching anything.
+vm_is_set_up() {
+  [[ $(uname -m) == x86_64 ]] && command -v qemu-system-x86_64 >/dev/null && compgen -G "$VM_CACHE/*/modules/order" >/dev/null
+}
+
 # Sets VM_KERNEL and VM_INITRAMFS.
 find_kernel() {
   local cache lock PATH=$PATH:/usr/sbin:/sbin

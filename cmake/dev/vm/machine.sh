@@ -53,7 +53,7 @@ prepare_machine() {
   {
     printf '%s=%q\n' HOSTS "$hosts" HOST "$index" ADDRESS "10.9.0.$((index + 1))" PEER_ADDRESS "10.9.0.$((2 - index))"
     printf '%s=%q\n' NETEM "$VM_NETEM" ANNOUNCEMENT "$VM_SHARED/.listening"
-    printf '%s=%q\n' ROLE "$(((VM_ROLES == 0)) || machine_role "$index")" TERMINAL_SIZE "$(terminal_size)"
+    printf '%s=%q\n' ROLE "$( ((VM_ROLES == 0)) || machine_role "$index")" TERMINAL_SIZE "$(terminal_size)"
   } >"$dir/control/settings"
   {
     printf 'export FARFAULT_HOST=%d FARFAULT_HOSTS=%d FARFAULT_ADDRESS=10.9.0.%d\n' "$index" "$hosts" "$((index + 1))"
