@@ -22,7 +22,7 @@ absl::StatusOr<int> FileWith(const std::string& text) {
   const int fd = memfd_create("farfault-bench-report", MFD_CLOEXEC);
   if (fd < 0) return absl::ErrnoToStatus(errno, "memfd_create");
   if (write(fd, text.data(), text.size()) != static_cast<ssize_t>(text.size()) || lseek(fd, 0, SEEK_SET) != 0) {
-    const absl::Status status = absl::ErrnoToStatus(errno, "writing the report for the plot");
+    absl::Status status = absl::ErrnoToStatus(errno, "writing the report for the plot");
     close(fd);
     return status;
   }

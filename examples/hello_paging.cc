@@ -10,7 +10,7 @@
 
 #include "farfault/farfault.h"
 
-using namespace farfault;
+namespace ff = farfault;
 
 namespace {
 
@@ -24,24 +24,25 @@ T OrDie(absl::StatusOr<T> value) {
 }
 void OrDie(const absl::Status& status) { OrDie<int>(status.ok() ? absl::StatusOr<int>(0) : status); }
 
-std::uint64_t& WordOf(const OwnedRegion& memory, std::uint64_t page) {
-  return *reinterpret_cast<std::uint64_t*>(memory.region().base + page * kSmallPage);
+std::uint64_t& WordOf(const ff::OwnedRegion& memory, std::uint64_t page) {
+  return *reinterpret_cast<std::uint64_t*>(memory.region().base + page * ff::kSmallPage);
 }
 
 void RunSource(std::string address) {
-  const OwnedRegion memory = OrDie(OwnedRegion::CreateShared("guest", kLength));
-  for (std::uint64_t page = 0; page < kLength / kSmallPage; ++page) WordOf(memory, page) = page + 1;
+  const ff::OwnedRegion memory = OrDie(ff::OwnedRegion::CreateShared("guest", kLength));
+  for (std::uint64_t page = 0; page < kLength / ff::kSmallPage; ++page) WordOf(memory, page) = page + 1;
 
-  SourceOptions options;
+  ff::SourceOptions options;
   options.connect = std::move(address);
   options.pre_shared_key = "change me";
-  options.predictor = OrDie(MakePredictor("bubbling"));
-  auto session = OrDie(SourceSession::Create(OrDie(GuestMemory::Create({memory.region()})), std::move(options)));
+  options.predictor = OrDie(ff::MakePredictor("bubbling"));
+  auto session =
+      OrDie(ff::SourceSession::Create(OrDie(ff::GuestMemory::Create({memory.region()})), std::move(options)));
 
-  PrePageBudget budget;  // Pre-paging: while the guest still runs here, what matters most goes ahead.
+  ff::PrePageBudget budget;  // Pre-paging: while the guest still runs here, what matters most goes ahead.
   budget.bytes = 8 << 20;
   budget.critical = {{.first = 0, .count = 256}};
-  const PrePageReport report = OrDie(session->PrePage(budget));
+  const ff::PrePageReport report = OrDie(session->PrePage(budget));
   WordOf(memory, 7) = 777;  // A page that was sent already: it counts as stale now and is not used over there.
 
   // From here on the guest is stopped. Active push and demand paging begin when this returns.
@@ -52,24 +53,25 @@ void RunSource(std::string address) {
 }
 
 void RunDestination(std::promise<std::string> address) {
-  const OwnedRegion memory = OrDie(OwnedRegion::CreateShared("guest", kLength));
-  DestinationOptions options;
+  const ff::OwnedRegion memory = OrDie(ff::OwnedRegion::CreateShared("guest", kLength));
+  ff::DestinationOptions options;
   options.listen = "tcp://127.0.0.1:0";
   options.pre_shared_key = "change me";
-  options.on_event = [&](const Event& event) {
-    if (event.kind == EventKind::kListening) address.set_value(event.text);
+  options.on_event = [&](const ff::Event& event) {
+    if (event.kind == ff::EventKind::kListening) address.set_value(event.text);
   };
-  auto session = OrDie(DestinationSession::Create(OrDie(GuestMemory::Create({memory.region()})), std::move(options)));
+  auto session =
+      OrDie(ff::DestinationSession::Create(OrDie(ff::GuestMemory::Create({memory.region()})), std::move(options)));
   OrDie(session->Prepare());                    // The guest still runs at the source.
   OrDie(session->Activate(absl::Seconds(60)));  // Now it may run here: a touch of a missing page fetches it.
 
   std::uint64_t wrong = 0;
-  for (std::uint64_t i = 0; i < kLength / kSmallPage; ++i) {
-    const std::uint64_t page = i * 7919 % (kLength / kSmallPage);  // Some order that nobody guesses.
+  for (std::uint64_t i = 0; i < kLength / ff::kSmallPage; ++i) {
+    const std::uint64_t page = i * 7919 % (kLength / ff::kSmallPage);  // Some order that nobody guesses.
     if (WordOf(memory, page) != (page == 7 ? 777 : page + 1)) ++wrong;
   }
   OrDie(session->WaitUntilResident(absl::Seconds(60)));
-  const SessionStats stats = session->Stats();
+  const ff::SessionStats stats = session->Stats();
   std::printf("destination: %llu network faults, %llu local; p99 stall %.1f us; %llu pages pushed, %llu wrong\n",
               static_cast<unsigned long long>(stats.faults_network),
               static_cast<unsigned long long>(stats.faults_local),

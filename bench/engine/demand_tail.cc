@@ -109,7 +109,7 @@ absl::Status MeasureDemandTail(const RunOptions& options, RoundProgress& progres
   const std::array<Subject, 2> subjects = {
       Subject{"with a push", [&](int round) { return MeasureOnce(**source, regions, true, round, pushing); }},
       Subject{"without a push", [&](int round) { return MeasureOnce(**source, regions, false, round, alone); }}};
-  const absl::Status status = RunInterleaved(subjects, rounds, [&](int round) { progress.Round(round); });
+  absl::Status status = RunInterleaved(subjects, rounds, [&](int round) { progress.Round(round); });
   if (!status.ok()) return status;
   progress.End();
 

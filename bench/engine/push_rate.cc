@@ -115,7 +115,7 @@ absl::Status MeasurePushRate(const RunOptions& options, RoundProgress& progress,
   };
   const std::array<Subject, 2> subjects = {Subject{kName, [&](int) { return PushOnce(**source, regions, pushed); }},
                                            Subject{"plain socket copy", copy_in_every_shape}};
-  const absl::Status status = RunInterleaved(subjects, rounds, [&](int round) { progress.Round(round); });
+  absl::Status status = RunInterleaved(subjects, rounds, [&](int round) { progress.Round(round); });
   if (!status.ok()) return status;
   progress.End();
   // The plain copy shall be as good as it gets: the shape that was best over all rounds.

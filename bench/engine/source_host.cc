@@ -37,7 +37,7 @@ struct Outcome {
 template <std::size_t size>
 void CopyText(std::string_view text, std::array<char, size>& out) {
   out = {};
-  std::copy_n(text.data(), std::min(text.size(), size - 1), out.data());
+  std::ranges::copy(text.substr(0, size - 1), out.begin());
 }
 
 Outcome OutcomeOf(const absl::Status& status) {

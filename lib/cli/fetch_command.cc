@@ -127,8 +127,8 @@ absl::StatusOr<std::unique_ptr<DestinationSession>> Fetch::Attach() {
   absl::StatusOr<std::unique_ptr<DestinationSession>> session =
       DestinationSession::Create(*std::move(guest), std::move(options));
   if (!session.ok()) return session.status();
-  if (const absl::Status status = (*session)->Prepare(); !status.ok()) return status;
-  if (const absl::Status status = (*session)->Activate(options_.timeout); !status.ok()) return status;
+  if (absl::Status status = (*session)->Prepare(); !status.ok()) return status;
+  if (absl::Status status = (*session)->Activate(options_.timeout); !status.ok()) return status;
   return session;
 }
 
@@ -137,7 +137,7 @@ absl::Status Fetch::WaitUntilResident(DestinationSession& session) {
   std::uint64_t resident = 0;
   absl::Time moved = absl::Now();
   for (;;) {
-    const absl::Status status = session.WaitUntilResident(absl::Milliseconds(500));
+    absl::Status status = session.WaitUntilResident(absl::Milliseconds(500));
     if (status.ok() || !absl::IsDeadlineExceeded(status)) return status;
     const std::uint64_t now_resident = session.Stats().resident_pages;
     if (std::exchange(resident, now_resident) != now_resident) moved = absl::Now();
@@ -192,12 +192,12 @@ absl::Status Fetch::WriteOutput() const {
 }
 
 absl::StatusOr<Fetched> Fetch::Run() {
-  if (const absl::Status status = Allocate(); !status.ok()) return status;
+  if (absl::Status status = Allocate(); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<DestinationSession>> session = Attach();
   if (!session.ok()) return session.status();
   Fetched fetched;
   const std::int64_t began = MonotonicNanos();
-  if (const absl::Status status = FaultIn(**session); !status.ok()) return status;
+  if (absl::Status status = FaultIn(**session); !status.ok()) return status;
   fetched.nanoseconds = MonotonicNanos() - began;
   fetched.stats = (*session)->Stats();
   session->reset();
@@ -207,7 +207,7 @@ absl::StatusOr<Fetched> Fetch::Run() {
   if (!sha256.ok()) return sha256.status();
   fetched.sha256 = *std::move(sha256);
   if (!options_.output.empty()) {
-    if (const absl::Status status = WriteOutput(); !status.ok()) return status;
+    if (absl::Status status = WriteOutput(); !status.ok()) return status;
   }
   return fetched;
 }

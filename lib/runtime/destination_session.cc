@@ -88,12 +88,12 @@ absl::Status ThreadedDestinationSession::Prepare() {
   absl::Status status = resources_.Prepare(core_, options_, offer_.holes);
   if (status.ok()) status = MakeEngine();
   if (status.ok()) status = StartEngine();
-  if (!status.ok()) return GiveUpPreparing(std::move(status));
+  if (!status.ok()) return GiveUpPreparing(status);
   // The source may have left meanwhile, which the engine sees first.
   return this->status();
 }
 
-absl::Status ThreadedDestinationSession::GiveUpPreparing(absl::Status why) {
+absl::Status ThreadedDestinationSession::GiveUpPreparing(const absl::Status& why) {
   thread_.reset();
   engine_.reset();
   // Nobody would read its faults.

@@ -47,7 +47,7 @@ absl::Status PrePager::Observe(const PrePageBudget& budget) {
   const bool useful = shared || (history_ != nullptr && dirty_tracker_ != nullptr);
   if (!useful || budget.critical_only || budget.observe == absl::ZeroDuration()) return absl::OkStatus();
   // The transport reads through the guest's own mapping: nothing may be sent while the guest is watched.
-  const absl::Status begun = history_->BeginRound();
+  absl::Status begun = history_->BeginRound();
   if (absl::IsFailedPrecondition(begun)) {
     GoWithoutHistory(begun);
     return absl::OkStatus();

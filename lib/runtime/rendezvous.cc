@@ -60,7 +60,7 @@ absl::StatusOr<Connection> Rendezvous::Meet(absl::FunctionRef<absl::StatusOr<Agr
       deadline = absl::Now() + options_.peer_timeout;
       continue;
     }
-    const absl::Status status = agreement.ok() ? OpenDataChannels(*connection) : agreement.status();
+    absl::Status status = agreement.ok() ? OpenDataChannels(*connection) : agreement.status();
     if (status.ok()) {
       events_.Send(EventKind::kConnected);
       return connection;

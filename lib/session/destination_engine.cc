@@ -9,7 +9,7 @@ DestinationEngine::DestinationEngine(World world, const Config& config)
       table_(world.layout.total_pages()),
       progress_(table_, world.control),
       pages_({world.layout, table_, world.placement, world.clock, progress_}, config.map_around_pages,
-             static_cast<std::uint32_t>(FaultAnswerer::kPending + 4 * config.demand_slots)),
+             static_cast<std::uint32_t>(FaultAnswerer::kPending) + 4 * config.demand_slots),
       demand_(pages_, progress_, world.source, world.demand_channels, world.scratch, config.demand_slots),
       answerer_(pages_, progress_, demand_, world.faults),
       push_(pages_, progress_, answerer_, world.source, std::move(world.push)),

@@ -124,7 +124,7 @@ void DestinationSide::Start(SourcePeer source) {
                                   .buffers = list_buffers_.bytes(),
                                   .buffers_key = list_buffers_.key(),
                                   .staging = {}};
-  for (const WireMemory& ring : staging_) push.staging.push_back(ring.bytes());
+  for (const WireMemory& ring : staging_) push.staging.emplace_back(ring.bytes());
   engine_ = std::make_unique<DestinationEngine>(
       DestinationEngine::World{.layout = scene_.layout,
                                .source = source_,

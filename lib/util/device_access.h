@@ -13,14 +13,14 @@ namespace farfault {
 /// channel that lands the same bytes of a page (a WRITE and the response of a READ; the page is mapped when both have
 /// landed). ThreadSanitizer, which sees no device, takes no notice of what this thread reads and writes meanwhile, but
 /// of what it synchronises with. To be held around the copy or the system call, no longer.
-class DeviceAccess {
+class [[maybe_unused]] DeviceAccess {
  public:
 #ifdef __SANITIZE_THREAD__
   DeviceAccess() { __tsan_ignore_thread_begin(); }
   ~DeviceAccess() { __tsan_ignore_thread_end(); }
 #else
-  DeviceAccess() {}
-  ~DeviceAccess() {}
+  DeviceAccess() = default;
+  ~DeviceAccess() = default;
 #endif
   DeviceAccess(const DeviceAccess&) = delete;
   DeviceAccess& operator=(const DeviceAccess&) = delete;

@@ -37,8 +37,8 @@ TEST_CASE("a close in the middle flushes every request and receive exactly once"
   INFO(setup.name());
   CAPTURE(opcode, initiator_closes, how);
   ChannelPair pair(setup);
-  const Memory here(*pair.initiator.transport, 2 * kBlock);
-  const Memory there(*pair.target.transport, 2 * kBlock);
+  const Memory here(*pair.initiator.transport, std::size_t{2} * kBlock);
+  const Memory there(*pair.target.transport, std::size_t{2} * kBlock);
   constexpr std::uint64_t kReceives = 5;
   for (std::uint64_t id = 0; id < kReceives; ++id) {
     REQUIRE(pair.initiator.channel->PostReceive(id, here.span(kBlock, 64), here.local_key()) == PostResult::kOk);

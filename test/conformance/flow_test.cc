@@ -55,7 +55,8 @@ TEST_CASE("any number of READs may be posted, up to the slots") {
   INFO(setup.name());
   ChannelPair pair(setup, {.send_slots = 2048});
   REQUIRE(pair.initiator.channel->limits().max_outstanding_reads >= 1);
-  const std::size_t reads = std::min<std::size_t>(2000, 4 * pair.initiator.channel->limits().max_outstanding_reads);
+  const std::size_t reads =
+      std::min<std::size_t>(2000, std::size_t{4} * pair.initiator.channel->limits().max_outstanding_reads);
   const Memory here(*pair.initiator.transport, reads * 4096);
   const Memory there(*pair.target.transport, reads * 4096);
   there.Fill(3);

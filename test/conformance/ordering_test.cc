@@ -24,7 +24,7 @@ TEST_CASE("a READ sees every WRITE before it on its channel") {
   INFO(setup.name());
   ChannelPair pair(setup);
   constexpr std::uint32_t kMost = 300'000;
-  const Memory here(*pair.initiator.transport, 2 * kMost);
+  const Memory here(*pair.initiator.transport, std::size_t{2} * kMost);
   const Memory there(*pair.target.transport, kMost);
   for (std::uint64_t round = 0; round < 60; ++round) {
     const std::uint32_t length = std::array<std::uint32_t, 4>{8, 100, 4096, kMost}[round % 4];
@@ -60,7 +60,10 @@ TEST_CASE("whoever has received a SEND sees every WRITE before it") {
   }
   std::uint64_t checked = 0;
   REQUIRE(pair.PollUntil([&] {
-    for (; checked < pair.target.received.size(); ++checked) CHECK(there.Holds(checked, checked * kBlock, kBlock));
+    for (; checked < pair.target.received.size(); ++checked) {
+      const bool holds = there.Holds(checked, checked * kBlock, kBlock);
+      CHECK(holds);
+    }
     return checked == kRounds;
   }));
 }
@@ -95,6 +98,7 @@ TEST_CASE("completions come in posting order, one for each signalled request") {
   ChannelPair pair(setup);
   const Memory here(*pair.initiator.transport, 1u << 20);
   const Memory there(*pair.target.transport, 1u << 20);
+  constexpr std::uint64_t kHalf = 512 * 1024;
   constexpr std::uint64_t kRequests = 600;
   std::uint64_t receives = 0;
   std::vector<std::uint64_t> expected;
@@ -102,7 +106,7 @@ TEST_CASE("completions come in posting order, one for each signalled request") {
     // Short requests behind long ones, so that a wrong order has a chance.
     const std::uint32_t length = id % 5 == 0 ? 200'000 : 16;
     WorkRequest request;
-    if (id % 3 == 0) request = ReadRequest(here, 512 * 1024, there, 512 * 1024, length);
+    if (id % 3 == 0) request = ReadRequest(here, kHalf, there, kHalf, length);
     if (id % 3 == 1) request = WriteRequest(here, 0, there, 0, length);
     if (id % 3 == 2) {
       request = SendRequest(here, 0, 16);

@@ -54,7 +54,7 @@ std::vector<BadRequest> BadRequests() {
     const auto request = [read](Fixture& f, const Memory& remote, std::uint32_t length) {
       return read ? ReadRequest(f.here, 0, remote, 0, length) : WriteRequest(f.here, 0, remote, 0, length);
     };
-    const auto add = [&](const std::string& what, std::function<void(Fixture&, WorkRequest&)> spoil) {
+    const auto add = [&](const std::string& what, const std::function<void(Fixture&, WorkRequest&)>& spoil) {
       bad.push_back({(read ? "READ " : "WRITE ") + what, [request, spoil](Fixture& f) {
                        WorkRequest made = request(f, f.there, 100);
                        spoil(f, made);
@@ -169,7 +169,7 @@ TEST_CASE("nothing enters memory whose registration has ended, even in the middl
   for (std::uint64_t round = 0; round < 6; ++round) {
     ChannelPair pair(setup);
     constexpr std::uint32_t kBlock = 1u << 20;
-    const Memory here(*pair.initiator.transport, 2 * kBlock);
+    const Memory here(*pair.initiator.transport, std::size_t{2} * kBlock);
     Memory there(*pair.target.transport, kBlock);
     here.FillRange(1, 0, kBlock);
     std::atomic<bool> stop = false;

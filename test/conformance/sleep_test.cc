@@ -67,8 +67,8 @@ TEST_CASE("an initiator that sleeps gets through transfers that fill every buffe
   constexpr std::uint32_t kBlock = 8u << 20;
   constexpr std::uint64_t kBlocks = 8;
   // The first half is written, the second read.
-  const Memory here(*pair.initiator.transport, 2 * kBlock);
-  const Memory there(*pair.target.transport, 2 * kBlock);
+  const Memory here(*pair.initiator.transport, std::size_t{2} * kBlock);
+  const Memory there(*pair.target.transport, std::size_t{2} * kBlock);
   here.FillRange(1, 0, kBlock);
   there.FillRange(2, kBlock, kBlock);
   std::atomic<bool> stop = false;

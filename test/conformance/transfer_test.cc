@@ -43,7 +43,7 @@ TEST_CASE("a message arrives whole, with its length, in the buffer that was offe
   ChannelPair pair(setup);
   constexpr std::uint32_t kRoom = 1u << 20;
   const Memory here(*pair.initiator.transport, kRoom);
-  const Memory there(*pair.target.transport, 4 * kRoom);
+  const Memory there(*pair.target.transport, std::size_t{4} * kRoom);
   const std::array<std::uint32_t, 4> lengths = {kRoom, 0, 1, 70'000};
   for (std::uint64_t id = 0; id < lengths.size(); ++id) {
     REQUIRE(pair.target.channel->PostReceive(id, there.span(id * kRoom, kRoom), there.local_key()) == PostResult::kOk);
@@ -73,14 +73,14 @@ TEST_CASE("both ends write, read and send at the same time") {
   // Per side: 0 what it sends, 1 what the peer writes, 2 what it reads from the peer's block 0, 3 messages.
   for (std::size_t side = 0; side < 2; ++side) own[side].FillRange(side + 1, 0, kBlock);
   for (std::size_t side = 0; side < 2; ++side) {
-    REQUIRE(ends[side]->channel->PostReceive(9, own[side].span(3 * kBlock, kBlock), own[side].local_key()) ==
-            PostResult::kOk);
+    REQUIRE(ends[side]->channel->PostReceive(9, own[side].span(std::size_t{3} * kBlock, kBlock),
+                                             own[side].local_key()) == PostResult::kOk);
   }
   for (std::size_t side = 0; side < 2; ++side) {
     const Memory& mine = own[side];
     const Memory& other = own[1 - side];
     const std::array<WorkRequest, 3> chain = {Signaled(WriteRequest(mine, 0, other, kBlock, kBlock), 1),
-                                              Signaled(ReadRequest(mine, 2 * kBlock, other, 0, kBlock), 2),
+                                              Signaled(ReadRequest(mine, std::size_t{2} * kBlock, other, 0, kBlock), 2),
                                               Signaled(SendRequest(mine, 0, kBlock), 3)};
     REQUIRE(ends[side]->channel->Post(chain) == PostResult::kOk);
   }

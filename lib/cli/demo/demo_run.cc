@@ -139,24 +139,24 @@ absl::StatusOr<MethodResult> DemoRun::Move(std::size_t index) {
   const std::string& title = result.method.title;
   MovePlan plan = PlanOf(result.method, index);
   judge_->RestartTimelines();
-  if (const absl::Status status = StartDestination(index, plan); !status.ok()) return status;
+  if (absl::Status status = StartDestination(index, plan); !status.ok()) return status;
   RoleLink* const destination = destinations_[index].get();
 
   std::vector<Awaited> listening = {{destination, "destination", "listening", {}}};
-  if (const absl::Status status = Await(listening, title); !status.ok()) return status;
+  if (absl::Status status = Await(listening, title); !status.ok()) return status;
   plan.address = listening[0].reply["address"].get<std::string>();
-  if (const absl::Status status = source_->Send("move", {{"plan", plan}}); !status.ok()) return status;
+  if (absl::Status status = source_->Send("move", {{"plan", plan}}); !status.ok()) return status;
   std::vector<Awaited> moved = {{source_.get(), "source", "moved", {}}, {destination, "destination", "moved", {}}};
-  if (const absl::Status status = Await(moved, title); !status.ok()) return status;
+  if (absl::Status status = Await(moved, title); !status.ok()) return status;
   result.source = moved[0].reply["report"].get<SourceReport>();
   result.destination = moved[1].reply["report"].get<DestinationReport>();
 
-  if (const absl::Status status = source_->Send("digest"); !status.ok()) return status;
+  if (absl::Status status = source_->Send("digest"); !status.ok()) return status;
   std::vector<Awaited> digested = {{source_.get(), "source", "digested", {}}};
-  if (const absl::Status status = Await(digested, title); !status.ok()) return status;
-  if (const absl::Status status = destination->Send("verify"); !status.ok()) return status;
+  if (absl::Status status = Await(digested, title); !status.ok()) return status;
+  if (absl::Status status = destination->Send("verify"); !status.ok()) return status;
   std::vector<Awaited> verified = {{destination, "destination", "verified", {}}};
-  if (const absl::Status status = Await(verified, title); !status.ok()) return status;
+  if (absl::Status status = Await(verified, title); !status.ok()) return status;
   result.verdict = verified[0].reply["verdict"].get<Verdict>();
   result.verdict.wrong_answers += result.source.wrong_answers;
 

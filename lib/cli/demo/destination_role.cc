@@ -58,7 +58,7 @@ void CopyStats(const SessionStats& stats, DestinationReport& report) {
 /// Until all is there. Without a push the program alone decides at first what moves.
 absl::Status DestinationRole::MoveRest(DestinationSession& session) {
   if (!plan_.push) {
-    const absl::Status demanded = session.WaitUntilResident(absl::Nanoseconds(plan_.demand_only_ns));
+    absl::Status demanded = session.WaitUntilResident(absl::Nanoseconds(plan_.demand_only_ns));
     if (demanded.ok() || !absl::IsDeadlineExceeded(demanded)) return demanded;
     if (const absl::Status status = session.FetchRest(); !status.ok()) return status;
   }

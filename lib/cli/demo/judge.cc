@@ -38,7 +38,7 @@ absl::StatusOr<Judge> Judge::Create(const GuestPlan& plan) {
   const int fd = memfd_create("farfault-demo", MFD_CLOEXEC);
   if (fd < 0) return SystemError("memfd_create");
   if (ftruncate(fd, static_cast<off_t>(SectionsOf(plan).end)) != 0) {
-    const absl::Status status = SystemError("ftruncate");
+    absl::Status status = SystemError("ftruncate");
     close(fd);
     return status;
   }

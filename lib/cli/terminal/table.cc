@@ -30,7 +30,7 @@ std::size_t DisplayWidth(std::string_view text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
-Table::Table(std::vector<std::string> headings) : widths_(headings.size()) {
+Table::Table(const std::vector<std::string>& headings) : widths_(headings.size()) {
   std::vector<std::vector<std::string>> split;
   std::size_t lines = 1;
   for (const std::string& heading : headings) {

@@ -15,7 +15,7 @@ std::size_t DisplayWidth(std::string_view text);
 class Table {
  public:
   /// A heading with a line break takes two lines.
-  explicit Table(std::vector<std::string> headings);
+  explicit Table(const std::vector<std::string>& headings);
 
   /// Short rows are filled up with empty cells; surplus cells are an error of the caller.
   void AddRow(std::vector<std::string> cells);

@@ -6,7 +6,7 @@
 namespace farfault {
 namespace {
 
-__extension__ typedef unsigned __int128 Uint128;
+__extension__ using Uint128 = unsigned __int128;
 
 constexpr std::array<std::uint64_t, 5> kSecrets = {0xa0761d6478bd642f, 0xe7037ed1a0b428db, 0x8ebc6af09c88c6e3,
                                                    0x589965cc75374cc3, 0x1d8e4e27c47d124f};

@@ -14,7 +14,7 @@ void SetOnce(std::atomic<std::int64_t>& mark, std::int64_t now) {
 
 }  // namespace
 
-Program::Program(std::vector<Shard> shards, Journal journal) {
+Program::Program(const std::vector<Shard>& shards, Journal journal) {
   for (const Shard& shard : shards) {
     workers_.push_back(std::make_unique<Worker>(shard));
     if (journal == Journal::kFirstWrites) {

@@ -33,7 +33,7 @@ class Program {
   enum class Journal : std::uint8_t { kNone, kFirstWrites };
 
   /// Makes the threads, so that `Start` costs only a wake-up. Does not touch the memory.
-  Program(std::vector<Shard> shards, Journal journal);
+  Program(const std::vector<Shard>& shards, Journal journal);
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
   ~Program();

@@ -21,7 +21,7 @@ using DomainId = std::uint32_t;
 /// revoking a key waits for the bytes that are on their way through it.
 class MemoryTable {
  public:
-  SharedMutex& mutex() ABSL_LOCK_RETURNED(mutex_) { return mutex_; }
+  SharedMutex& mutex() const ABSL_LOCK_RETURNED(mutex_) { return mutex_; }
 
   /// The returned object must not outlive the table.
   std::unique_ptr<RegisteredMemory> Register(DomainId domain, std::span<std::byte> memory, RemoteAccess access);

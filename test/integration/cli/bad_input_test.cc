@@ -72,7 +72,7 @@ TEST_CASE("files that cannot be served are refused") {
       std::filesystem::temp_directory_path() / ("farfault-bad-" + std::to_string(getpid()));
   std::filesystem::create_directory(folder);
   const std::string empty = folder / "empty";
-  std::ofstream{empty};
+  REQUIRE(std::ofstream(empty).good());
   const auto serve = [](const std::string& path) {
     return std::vector<std::string>{"serve", path, "--listen", "tcp://127.0.0.1:0"};
   };

@@ -10,11 +10,7 @@
 namespace farfault {
 
 /// `farfault ARGUMENTS…`, the one that was built with the tests.
-inline std::vector<std::string> Farfault(const std::vector<std::string>& arguments) {
-  std::vector<std::string> command = {FARFAULT_COMMAND};
-  command.insert(command.end(), arguments.begin(), arguments.end());
-  return command;
-}
+std::vector<std::string> Farfault(const std::vector<std::string>& arguments);
 
 /// More than any of these tests needs, also under a sanitizer on a busy machine; less than a test may take.
 inline constexpr absl::Duration kPatience = absl::Seconds(200);

@@ -1,8 +1,8 @@
-#include <signal.h>
 #include <unistd.h>
 
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
+#include <csignal>
 #include <cstddef>
 #include <filesystem>
 #include <fstream>
@@ -53,7 +53,7 @@ TEST_CASE("fetch sees the same bytes by every pattern, pushed or not") {
   const TemporaryFile file(bytes);
   for (const bool push : {false, true}) {
     std::vector<std::string> serve_arguments = {"serve", file.path(), "--listen", "tcp://127.0.0.1:0"};
-    if (push) serve_arguments.push_back("--push");
+    if (push) serve_arguments.emplace_back("--push");
     CommandProcess serve(Farfault(serve_arguments));
     const std::string address = AddressOf(serve);
     // One server, one destination after the other.

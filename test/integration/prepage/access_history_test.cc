@@ -68,7 +68,7 @@ TEST_CASE("without a tracker no touched page is missed", "[access_history]") {
   REQUIRE(heat.contains(77));
   REQUIRE(heat.contains(1000));
   // The kernel maps around a fault, but not far.
-  REQUIRE(heat.size() <= 2 * 16);
+  REQUIRE(heat.size() <= 2ul * 16);
 }
 
 TEST_CASE("marks of written pages survive a round, also of whole chunks", "[access_history]") {

@@ -19,7 +19,7 @@ struct Harness {
     words.resize((SourceTableLayout{10}.total_bytes() + 7) / 8);
     memory.resize(6 * 64 + 4 * 128);
     for (PageIndex page = 0; page < 10; ++page) FillPattern(Page(page), page);
-    source.regions = {{Address(memory.data()), 6 * 64, 31}, {Address(memory.data() + 6 * 64), 4 * 128, 32}};
+    source.regions = {{Address(memory.data()), 6ul * 64, 31}, {Address(memory.data() + 6ul * 64), 4ul * 128, 32}};
     source.tables = {Address(words.data()), words.size() * 8, 33};
     scratch.resize(slots * DemandReader::kScratchBytes);
     std::vector<Channel*> raw;
@@ -33,7 +33,7 @@ struct Harness {
   static std::uint64_t Address(const void* memory) { return reinterpret_cast<std::uint64_t>(memory); }
   std::span<std::byte> Page(PageIndex page) {
     return page < 6 ? std::span(memory).subspan(page * 64, 64)
-                    : std::span(memory).subspan(6 * 64 + (page - 6) * 128, 128);
+                    : std::span(memory).subspan(6ul * 64 + (page - 6) * 128, 128);
   }
   std::byte* tables() { return reinterpret_cast<std::byte*>(words.data()); }
   void SetClaim(PageIndex page, Claim claim) {
@@ -114,7 +114,7 @@ TEST_CASE("hints go around their ring", "[demand]") {
     for (const DemandedPage& page : harness.Poll()) harness.reader->Release(page.slot);
   }
   std::uint64_t entry = 0;
-  std::memcpy(&entry, harness.tables() + SourceTableLayout{10}.hint_offset() + 3 * 8, 8);
+  std::memcpy(&entry, harness.tables() + SourceTableLayout{10}.hint_offset() + 3ul * 8, 8);
   CHECK(Hint::Number(entry) == SourceTableLayout::kHintSlots + 3);
 }
 
@@ -130,7 +130,7 @@ TEST_CASE("a page comes back with its claim and its bytes", "[demand]") {
     CHECK(pages[0].page == 8);
     CHECK(pages[0].claim == claim);
     CHECK(pages[0].ahead);
-    CHECK(HasPattern(harness.placement.frames(1).subspan(2 * 128, 128), 8));
+    CHECK(HasPattern(harness.placement.frames(1).subspan(2ul * 128, 128), 8));
     harness.reader->Release(pages[0].slot);
   }
   CHECK(harness.tables()[8] == std::byte{1});

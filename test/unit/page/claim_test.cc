@@ -38,11 +38,11 @@ TEST_CASE("the source reads and writes its tables where the layout says", "[page
   CHECK(memory[layout.claim_offset() + 98] == std::byte{0});
 
   const std::uint64_t entry = Hint::Encode(7, SourceTableLayout::kHintSlots + 5);
-  std::memcpy(memory.data() + layout.hint_offset() + 5 * 8, &entry, 8);
+  std::memcpy(memory.data() + layout.hint_offset() + 5ul * 8, &entry, 8);
   CHECK(tables.hint(5) == entry);
   CHECK(tables.hint(SourceTableLayout::kHintSlots + 5) == entry);
   const std::uint64_t credit = 1234567890123;
-  std::memcpy(memory.data() + layout.credit_offset() + 7 * 8, &credit, 8);
+  std::memcpy(memory.data() + layout.credit_offset() + 7ul * 8, &credit, 8);
   CHECK(tables.credit(7) == credit);
   CHECK(tables.credit(6) == 0);
 }

@@ -62,7 +62,7 @@ TEST_CASE("no more bytes are on their way than the window allows", "[push]") {
   harness.channels[0]->Complete(1);
   CHECK(pusher->Poll());
   CHECK(pusher->bytes_in_flight() == 1024);
-  CHECK(pusher->counters().bytes_sent == 3 * 512);
+  CHECK(pusher->counters().bytes_sent == 3ul * 512);
 }
 
 TEST_CASE("every page arrives once, and the push says when it is complete", "[push]") {
@@ -207,7 +207,7 @@ TEST_CASE("what became stale is sent again when it is offered again", "[push][pr
   pusher->MarkStale({2, 1});
   RunToEnd(harness, *pusher);
   CHECK(pusher->counters().pages_sent == 8);
-  FillPattern(std::span(harness.memory[0]).subspan(2 * 64, 64), 2, 1);
+  FillPattern(std::span(harness.memory[0]).subspan(2ul * 64, 64), 2, 1);
   pusher->Offer({0, 8});
   RunToEnd(harness, *pusher);
   CHECK(pusher->counters().pages_sent == 9);

@@ -33,7 +33,7 @@ struct Harness {
     receiver = std::make_unique<RunListReceiver>(layout, source, placement, std::move(resources));
   }
 
-  bool Deliver(std::uint64_t number, std::vector<PageRun> runs, std::size_t channel = 0) {
+  bool Deliver(std::uint64_t number, const std::vector<PageRun>& runs, std::size_t channel = 0) {
     return channels[channel]->Deliver(RunListMessage(number, runs));
   }
   std::uint64_t credit(std::size_t channel) const {
@@ -192,10 +192,10 @@ TEST_CASE("credit that found the channel full is given back as soon as a complet
   REQUIRE(harness.channels[0]->posted().size() == 16);
   CHECK_FALSE(harness.receiver->Next());
   harness.channels[0]->Complete();
-  CHECK(harness.credit(0) == 16 * 64);
+  CHECK(harness.credit(0) == 16ul * 64);
   CHECK_FALSE(harness.receiver->Next());  // One round, and then the thread may sleep.
   harness.channels[0]->Complete();
-  CHECK(harness.credit(0) == 17 * 64);
+  CHECK(harness.credit(0) == 17ul * 64);
 }
 
 TEST_CASE("a broken push channel breaks the receiver", "[push][receiver]") {

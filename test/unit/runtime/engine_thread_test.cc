@@ -1,11 +1,11 @@
 #include "lib/runtime/engine_thread.h"
 
-#include <signal.h>
 #include <sys/eventfd.h>
 
 #include <atomic>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
+#include <csignal>
 #include <thread>
 #include <utility>
 #include <vector>

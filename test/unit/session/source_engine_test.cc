@@ -160,7 +160,7 @@ TEST_CASE("hints reach the predictor once and in order, and lost ones are counte
   Harness harness({.enabled = false});
   harness.SwitchOver();
   const std::uint64_t slots = SourceTableLayout::kHintSlots;
-  const auto write = [&harness, slots](PageIndex page, std::uint64_t number) {
+  const auto write = [&harness](PageIndex page, std::uint64_t number) {
     harness.push.SetHint(number % slots, Hint::Encode(page, number));
   };
   write(5, 1);

@@ -46,7 +46,7 @@ TEST_CASE("a mapping is unmapped once, by its last owner", "[util][mapping]") {
   REQUIRE(first.ok());
   const std::byte* const data = first->data();
   Mapping second = *std::move(first);
-  CHECK(first->data() == nullptr);
+  CHECK(first->data() == nullptr);  // NOLINT(bugprone-use-after-move): what is left behind is the point
   CHECK(second.data() == data);
   {
     const Mapping third = std::move(second);
@@ -71,7 +71,7 @@ TEST_CASE("a descriptor is closed by its owner", "[util][fd]") {
   {
     UniqueFd writer(ends[1]);
     const UniqueFd moved = std::move(writer);
-    CHECK_FALSE(writer.valid());
+    CHECK_FALSE(writer.valid());  // NOLINT(bugprone-use-after-move): what is left behind is the point
     CHECK(write(moved.get(), "x", 1) == 1);
   }
   char byte = 0;

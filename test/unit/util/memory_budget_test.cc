@@ -32,7 +32,7 @@ class Root {
 
 TEST_CASE("without control groups the machine is the limit", "[util][budget]") {
   const Root root;
-  CHECK(AvailableMemory(root.path()).bytes == 600 * 1024);
+  CHECK(AvailableMemory(root.path()).bytes == 600ul * 1024);
   CHECK(AvailableMemory(root.path()).limited_by == "MemAvailable + SwapFree");
 }
 
@@ -41,7 +41,7 @@ TEST_CASE("a version 2 group limits, and so do those above it", "[util][budget]"
   root.Write("/proc/self/cgroup", "0::/outer/inner\n");
   root.Write("/sys/fs/cgroup/outer/inner/memory.max", "max\n");
   root.Write("/sys/fs/cgroup/outer/inner/memory.current", "100000\n");
-  CHECK(AvailableMemory(root.path()).bytes == 600 * 1024);
+  CHECK(AvailableMemory(root.path()).bytes == 600ul * 1024);
   root.Write("/sys/fs/cgroup/outer/memory.max", "300000\n");
   root.Write("/sys/fs/cgroup/outer/memory.current", "120000\n");
   root.Write("/sys/fs/cgroup/outer/memory.stat", "anon 1\ninactive_file 20000\nfile 90000\n");

@@ -1,9 +1,8 @@
 #include "lib/util/parallel.h"
 
-#include <signal.h>
-
 #include <atomic>
 #include <catch2/catch_test_macros.hpp>
+#include <csignal>
 #include <thread>
 #include <vector>
 

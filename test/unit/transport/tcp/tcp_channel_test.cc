@@ -151,7 +151,7 @@ TEST_CASE("random bytes break the channel and nothing else") {
   CAPTURE(seed);
   SplitMix64 random(seed);
   const RawConnection connection({.service = seed % 2 == 0 ? Service::kPolled : Service::kThread, .receive_slots = 4});
-  std::vector<std::byte> memory(3 * 4096, std::byte{0x5a});
+  std::vector<std::byte> memory(3ul * 4096, std::byte{0x5a});
   const std::span<std::byte> middle = std::span(memory).subspan(4096, 4096);
   const auto registered = connection.transport->Register(middle, RemoteAccess::kReadWrite);
   REQUIRE(registered.ok());
@@ -182,7 +182,7 @@ TEST_CASE("random bytes break the channel and nothing else") {
   CHECK(!connection.channel->failure().ok());
   const auto untouched = [](std::byte byte) { return byte == std::byte{0x5a}; };
   CHECK(std::all_of(memory.begin(), memory.begin() + 4096, untouched));
-  CHECK(std::all_of(memory.begin() + 2 * 4096, memory.end(), untouched));
+  CHECK(std::all_of(memory.begin() + 2l * 4096, memory.end(), untouched));
 }
 
 }  // namespace
