@@ -2,6 +2,9 @@
 # own source includes first is proved by that.
 file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}
   ${PROJECT_SOURCE_DIR}/include/*.h ${PROJECT_SOURCE_DIR}/lib/*.h ${PROJECT_SOURCE_DIR}/test/*.h ${PROJECT_SOURCE_DIR}/bench/*.h)
+if(NOT FARFAULT_HAVE_VERBS)
+  list(FILTER headers EXCLUDE REGEX "^lib/transport/verbs/")
+endif()
 set(sources "")
 foreach(header ${headers})
   string(REGEX REPLACE "^include/" "" spelled ${header})

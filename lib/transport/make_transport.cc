@@ -7,6 +7,9 @@
 #include "lib/transport/sim/sim_transport.h"
 #include "lib/transport/tcp/tcp_transport.h"
 #include "lib/transport/transport_registry.h"
+#if FARFAULT_HAVE_VERBS
+#include "lib/transport/verbs/verbs_transport.h"
+#endif
 
 namespace farfault {
 namespace {
@@ -23,7 +26,13 @@ std::string JoinSchemes(std::string_view separator) {
 }  // namespace
 
 std::span<const TransportFactory> TransportFactories() {
-  static const std::vector<TransportFactory> factories = {{"tcp", &MakeTcpTransport}, {"sim", &MakeSimTransport}};
+  static const std::vector<TransportFactory> factories = {
+#if FARFAULT_HAVE_VERBS
+      {"verbs", &MakeVerbsTransport},
+#endif
+      {"tcp", &MakeTcpTransport},
+      {"sim", &MakeSimTransport},
+  };
   return factories;
 }
 

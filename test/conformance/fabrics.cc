@@ -1,8 +1,29 @@
 #include "test/conformance/fabrics.h"
 
+#include <cstdlib>
+#include <string_view>
+
+#include "test/support/rdma.h"
+
 namespace farfault {
+namespace {
+
+std::vector<Fabric> VerbsFabrics() {
+  const std::string host = RequireRdmaAddress();
+  const auto fabric = [&host](const std::string& name, const std::string& choice) {
+    return Fabric{.name = name,
+                  .listen_address = "verbs://" + host + ":0" + choice,
+                  .unused_address = "verbs://" + host + ":1" + choice,
+                  .services_differ = false};
+  };
+  return {fabric("verbs", ""), fabric("verbs with one READ at a time and no inline data", "?reads=1&inline=0")};
+}
+
+}  // namespace
 
 std::vector<Fabric> ConformanceFabrics() {
+  const char* const chosen = std::getenv("FARFAULT_FABRICS");
+  if (chosen != nullptr && std::string_view(chosen) == "verbs") return VerbsFabrics();
   return {
       // Nobody can listen at port 1 by chance: it is privileged, and no service uses it.
       {.name = "tcp", .listen_address = "tcp://127.0.0.1:0", .unused_address = "tcp://127.0.0.1:1"},
@@ -22,6 +43,10 @@ std::string Setup::name() const {
 std::vector<Setup> ConformanceSetups() {
   std::vector<Setup> setups;
   for (const Fabric& fabric : ConformanceFabrics()) {
+    if (!fabric.services_differ) {
+      setups.push_back({fabric, Service::kPolled, Service::kThread});
+      continue;
+    }
     for (const Service initiator : {Service::kPolled, Service::kThread}) {
       for (const Service target : {Service::kPolled, Service::kThread}) setups.push_back({fabric, initiator, target});
     }

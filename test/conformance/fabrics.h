@@ -15,8 +15,12 @@ struct Fabric {
   std::string listen_address;
   /// Where nobody listens.
   std::string unused_address;
+  /// Whether it makes a difference to the transport how a channel is served.
+  bool services_differ = true;
 };
 
+/// Those that run on any machine; with FARFAULT_FABRICS=verbs in the environment those that need an RDMA device. Without
+/// one the test case is skipped, or fails where it is expected (FARFAULT_REQUIRE_VERBS=1).
 std::vector<Fabric> ConformanceFabrics();
 
 /// A fabric, and how each end of a channel is served.
@@ -28,7 +32,7 @@ struct Setup {
   std::string name() const;
 };
 
-/// Every fabric with all four combinations of services.
+/// Every fabric with all four combinations of services, as far as they differ.
 std::vector<Setup> ConformanceSetups();
 
 }  // namespace farfault

@@ -1,46 +1,32 @@
 #ifndef FARFAULT_LIB_TRANSPORT_TCP_TCP_ADDRESS_H_
 #define FARFAULT_LIB_TRANSPORT_TCP_TCP_ADDRESS_H_
 
-#include <sys/socket.h>
-
-#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "lib/transport/socket_address.h"
 
 namespace farfault {
 
-/// `tcp://HOST:PORT`: a name, an IPv4 address or an IPv6 address in brackets, and a port from 0 to 65535.
-struct TcpAddress {
-  std::string host;  ///< Without brackets.
-  std::uint16_t port = 0;
+inline constexpr std::string_view kTcpScheme = "tcp";
 
-  std::string ToString() const;
+/// `tcp://HOST:PORT`.
+struct TcpAddress : HostPort {
+  std::string ToString() const { return ToUrl(kTcpScheme); }
 };
 
 /// kInvalidArgument says what is wrong with `text`.
-absl::StatusOr<TcpAddress> ParseTcpAddress(std::string_view text);
+inline absl::StatusOr<TcpAddress> ParseTcpAddress(std::string_view text) {
+  absl::StatusOr<HostPort> parsed = ParseHostPort(kTcpScheme, text);
+  if (!parsed.ok()) return parsed.status();
+  return TcpAddress{*std::move(parsed)};
+}
 
-/// What the system calls take.
-struct SocketAddress {
-  sockaddr_storage storage{};
-  socklen_t length = 0;
-
-  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
-  sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
-  int family() const { return storage.ss_family; }
-  /// "tcp://192.0.2.7:7000".
-  std::string ToString() const;
-};
-
-enum class ResolveFor { kConnecting, kListening };
-
-/// At least one address, in the order in which they are to be tried. A name is looked up with the system's resolver,
-/// which may take its own time. kInvalidArgument when there is no such host; kUnavailable when the resolver cannot
-/// tell.
-absl::StatusOr<std::vector<SocketAddress>> ResolveTcpAddress(const TcpAddress& address, ResolveFor purpose);
+inline absl::StatusOr<std::vector<SocketAddress>> ResolveTcpAddress(const TcpAddress& address, ResolveFor purpose) {
+  return ResolveHostPort(kTcpScheme, address, purpose);
+}
 
 }  // namespace farfault
 

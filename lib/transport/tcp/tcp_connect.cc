@@ -14,7 +14,7 @@ namespace farfault {
 namespace {
 
 absl::Status ConnectError(const SocketAddress& address, int error) {
-  const std::string where = address.ToString();
+  const std::string where = address.ToUrl(kTcpScheme);
   switch (error) {
     case ECONNREFUSED:
       return absl::UnavailableError(
@@ -61,7 +61,7 @@ absl::StatusOr<UniqueFd> ConnectSocket(const SocketAddress& address, absl::Time 
     if (!WaitForSocket(fd.get(), POLLOUT, deadline)) {
       return absl::DeadlineExceededError(
           fmt::format("{} did not answer in time: check that the host is up and that no firewall drops the port",
-                      address.ToString()));
+                      address.ToUrl(kTcpScheme)));
     }
     int error = 0;
     socklen_t length = sizeof(error);
@@ -130,7 +130,7 @@ absl::StatusOr<TcpConnection> ConnectTo(const SocketAddress& address, const Priv
                                         absl::Time deadline) {
   auto fd = ConnectSocket(address, deadline);
   if (!fd.ok()) return fd.status();
-  std::string where = address.ToString();
+  std::string where = address.ToUrl(kTcpScheme);
   if (absl::Status sent = SendHello(fd->get(), private_data, where); !sent.ok()) return sent;
   if (absl::Status answered = ReceiveReply(fd->get(), where, deadline); !answered.ok()) return answered;
   return TcpConnection{*std::move(fd), std::move(where)};

@@ -117,7 +117,7 @@ absl::StatusOr<std::unique_ptr<Listener>> TcpListener::Create(const TcpAddress& 
   SocketAddress bound;
   bound.length = sizeof(bound.storage);
   if (getsockname(fd->get(), bound.get(), &bound.length) != 0) return ListenError(address, errno);
-  return std::unique_ptr<Listener>(new TcpListener(*std::move(fd), std::move(wake), bound.ToString(), memory));
+  return std::unique_ptr<Listener>(new TcpListener(*std::move(fd), std::move(wake), bound.ToUrl(kTcpScheme), memory));
 }
 
 TcpListener::TcpListener(UniqueFd socket, UniqueFd wake, std::string address, MemoryTable& memory)
@@ -175,7 +175,7 @@ absl::Status TcpListener::AcceptSockets() {
     }
     if (pending_.size() == kMostPending) pending_.pop_front();
     pending_.push_back(
-        {.socket = std::move(fd), .peer = peer.ToString(), .deadline = absl::Now() + kHelloTimeout, .hello = {}});
+        {.socket = std::move(fd), .peer = peer.ToUrl(kTcpScheme), .deadline = absl::Now() + kHelloTimeout, .hello = {}});
   }
   return absl::OkStatus();
 }

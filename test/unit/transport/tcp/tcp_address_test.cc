@@ -70,7 +70,7 @@ TEST_CASE("numeric addresses resolve to themselves") {
     const auto resolved = ResolveTcpAddress(*address, ResolveFor::kConnecting);
     REQUIRE(resolved.ok());
     REQUIRE(resolved->size() == 1);
-    CHECK(resolved->front().ToString() == text);
+    CHECK(resolved->front().ToUrl("tcp") == text);
   }
 }
 

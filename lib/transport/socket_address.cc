@@ -1,4 +1,4 @@
-#include "lib/transport/tcp/tcp_address.h"
+#include "lib/transport/socket_address.h"
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
@@ -12,79 +12,84 @@
 namespace farfault {
 namespace {
 
-constexpr std::string_view kScheme = "tcp://";
+// What is being taken apart, for messages.
+struct Url {
+  std::string_view scheme;
+  std::string_view text;
 
-absl::Status Bad(std::string_view text, std::string_view what) {
-  return absl::InvalidArgumentError(
-      fmt::format("'{}' is not a tcp address: {}; write tcp://HOST:PORT or tcp://[IPV6]:PORT", text, what));
-}
+  absl::Status Bad(std::string_view what) const {
+    return absl::InvalidArgumentError(
+        fmt::format("'{0}' is not a {1} address: {2}; write {1}://HOST:PORT or {1}://[IPV6]:PORT", text, scheme, what));
+  }
+};
 
-struct HostAndPort {
+struct Parts {
   std::string_view host;
   std::string_view port;
 };
 
-absl::StatusOr<HostAndPort> SplitBracketed(std::string_view text, std::string_view rest) {
+absl::StatusOr<Parts> SplitBracketed(const Url& url, std::string_view rest) {
   const std::size_t close = rest.find(']');
-  if (close == std::string_view::npos) return Bad(text, "the bracket is not closed");
+  if (close == std::string_view::npos) return url.Bad("the bracket is not closed");
   const std::string_view host = rest.substr(1, close - 1);
   in6_addr parsed;
   const std::string without_zone(host.substr(0, host.find('%')));
   if (inet_pton(AF_INET6, without_zone.c_str(), &parsed) != 1) {
-    return Bad(text, "what is in the brackets is not an IPv6 address");
+    return url.Bad("what is in the brackets is not an IPv6 address");
   }
-  if (close + 1 >= rest.size() || rest[close + 1] != ':') return Bad(text, "the port is missing");
-  return HostAndPort{host, rest.substr(close + 2)};
+  if (close + 1 >= rest.size() || rest[close + 1] != ':') return url.Bad("the port is missing");
+  return Parts{host, rest.substr(close + 2)};
 }
 
-absl::StatusOr<HostAndPort> Split(std::string_view text, std::string_view rest) {
-  if (!rest.empty() && rest.front() == '[') return SplitBracketed(text, rest);
+absl::StatusOr<Parts> Split(const Url& url, std::string_view rest) {
+  if (!rest.empty() && rest.front() == '[') return SplitBracketed(url, rest);
   const std::size_t colon = rest.find(':');
-  if (colon == std::string_view::npos) return Bad(text, "the port is missing");
-  if (rest.find(':', colon + 1) != std::string_view::npos) {
-    return Bad(text, "an IPv6 address needs brackets");
-  }
-  return HostAndPort{rest.substr(0, colon), rest.substr(colon + 1)};
+  if (colon == std::string_view::npos) return url.Bad("the port is missing");
+  if (rest.find(':', colon + 1) != std::string_view::npos) return url.Bad("an IPv6 address needs brackets");
+  return Parts{rest.substr(0, colon), rest.substr(colon + 1)};
 }
 
 }  // namespace
 
-std::string TcpAddress::ToString() const {
+std::string HostPort::ToUrl(std::string_view scheme) const {
   const bool ipv6 = host.find(':') != std::string::npos;
-  return fmt::format("tcp://{}{}{}:{}", ipv6 ? "[" : "", host, ipv6 ? "]" : "", port);
+  return fmt::format("{}://{}{}{}:{}", scheme, ipv6 ? "[" : "", host, ipv6 ? "]" : "", port);
 }
 
-absl::StatusOr<TcpAddress> ParseTcpAddress(std::string_view text) {
-  if (text.substr(0, kScheme.size()) != kScheme) return Bad(text, "it does not begin with tcp://");
-  const absl::StatusOr<HostAndPort> parts = Split(text, text.substr(kScheme.size()));
+absl::StatusOr<HostPort> ParseHostPort(std::string_view scheme, std::string_view text) {
+  const Url url{scheme, text};
+  const std::string beginning = fmt::format("{}://", scheme);
+  if (!text.starts_with(beginning)) return url.Bad("it does not begin with " + beginning);
+  const absl::StatusOr<Parts> parts = Split(url, text.substr(beginning.size()));
   if (!parts.ok()) return parts.status();
-  if (parts->host.empty()) return Bad(text, "the host is missing");
+  if (parts->host.empty()) return url.Bad("the host is missing");
   for (const char c : parts->host) {
     const bool sound = c > ' ' && c < 0x7f && std::strchr("/?#@\\\"'", c) == nullptr;
-    if (!sound) return Bad(text, "the host has a character that no host name has");
+    if (!sound) return url.Bad("the host has a character that no host name has");
   }
-  TcpAddress address{std::string(parts->host), 0};
+  HostPort address{std::string(parts->host), 0};
   const char* const end = parts->port.data() + parts->port.size();
   const auto [stop, error] = std::from_chars(parts->port.data(), end, address.port);
   if (parts->port.empty() || error != std::errc() || stop != end) {
-    return Bad(text, "the port is not a number from 0 to 65535");
+    return url.Bad("the port is not a number from 0 to 65535");
   }
   return address;
 }
 
-std::string SocketAddress::ToString() const {
+std::string SocketAddress::ToUrl(std::string_view scheme) const {
   char host[INET6_ADDRSTRLEN] = "?";
   if (family() == AF_INET6) {
     const auto& in6 = reinterpret_cast<const sockaddr_in6&>(storage);
     inet_ntop(AF_INET6, &in6.sin6_addr, host, sizeof(host));
-    return TcpAddress{host, ntohs(in6.sin6_port)}.ToString();
+    return HostPort{host, ntohs(in6.sin6_port)}.ToUrl(scheme);
   }
   const auto& in = reinterpret_cast<const sockaddr_in&>(storage);
   inet_ntop(AF_INET, &in.sin_addr, host, sizeof(host));
-  return TcpAddress{host, ntohs(in.sin_port)}.ToString();
+  return HostPort{host, ntohs(in.sin_port)}.ToUrl(scheme);
 }
 
-absl::StatusOr<std::vector<SocketAddress>> ResolveTcpAddress(const TcpAddress& address, ResolveFor purpose) {
+absl::StatusOr<std::vector<SocketAddress>> ResolveHostPort(std::string_view scheme, const HostPort& address,
+                                                           ResolveFor purpose) {
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;
@@ -98,7 +103,7 @@ absl::StatusOr<std::vector<SocketAddress>> ResolveTcpAddress(const TcpAddress& a
     const bool no_such_host = error == EAI_NONAME || error == EAI_FAMILY || error == EAI_SERVICE;
     return absl::Status(no_such_host ? absl::StatusCode::kInvalidArgument : absl::StatusCode::kUnavailable,
                         fmt::format("the host of {} cannot be looked up: {}; check the name, or write its IP address",
-                                    address.ToString(), reason));
+                                    address.ToUrl(scheme), reason));
   }
   std::vector<SocketAddress> addresses;
   for (const addrinfo* entry = list; entry != nullptr; entry = entry->ai_next) {
@@ -107,7 +112,7 @@ absl::StatusOr<std::vector<SocketAddress>> ResolveTcpAddress(const TcpAddress& a
     std::memcpy(&resolved.storage, entry->ai_addr, entry->ai_addrlen);
     resolved.length = entry->ai_addrlen;
   }
-  if (addresses.empty()) return absl::UnavailableError(fmt::format("{} has no address", address.ToString()));
+  if (addresses.empty()) return absl::UnavailableError(fmt::format("{} has no address", address.ToUrl(scheme)));
   return addresses;
 }
 

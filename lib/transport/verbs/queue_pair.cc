@@ -1,0 +1,117 @@
+#include "lib/transport/verbs/queue_pair.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "lib/transport/channel_slots.h"
+#include "lib/transport/verbs/verbs_error.h"
+
+namespace farfault {
+namespace {
+
+// One more than the owner's: the channel's own question whether the peer is still there.
+constexpr std::uint32_t kOwnSlots = 1;
+constexpr std::uint8_t kReceiverNotReadyDelay = 12;  // 0.64 ms (InfiniBand Architecture, table 46).
+
+// Fewer than asked for are enough as long as work goes on; the owner sees how many there are.
+absl::StatusOr<std::uint32_t> GrantSlots(std::uint32_t asked, std::uint32_t most, std::string_view device,
+                                         std::string_view what) {
+  if (2 * most < asked) {
+    return absl::FailedPreconditionError(
+        fmt::format("RDMA device {} has queues for {} {} at most, and this channel needs {}: use another device, or tcp://",
+                    device, most, what, asked));
+  }
+  return std::min(asked, most);
+}
+
+// Asks for less and less inline data, since devices refuse what they do not have instead of giving what they have.
+ibv_qp* CreateOn(rdma_cm_id* id, ibv_pd* domain, ibv_qp_init_attr& attributes) {
+  for (;;) {
+    ibv_qp_init_attr asked = attributes;
+    if (rdma_create_qp(id, domain, &asked) == 0) {
+      attributes.cap = asked.cap;
+      return id->qp;
+    }
+    if (attributes.cap.max_inline_data == 0 || (errno != EINVAL && errno != ENOMEM)) return nullptr;
+    attributes.cap.max_inline_data /= 2;
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<QueuePair> CreateQueuePair(const VerbsDevice& device, const CmId& id, const ChannelOptions& options,
+                                          const VerbsChoice& choice) {
+  if (absl::Status slots = CheckSlots(options); !slots.ok()) return slots;
+  const ibv_device_attr& limits = device.attributes();
+  const auto most = static_cast<std::uint32_t>(std::max(1, limits.max_qp_wr));
+  const auto send_slots = GrantSlots(options.send_slots, most - kOwnSlots, device.name(), "requests");
+  if (!send_slots.ok()) return send_slots.status();
+  const auto receive_slots = GrantSlots(options.receive_slots, most, device.name(), "receives");
+  if (!receive_slots.ok()) return receive_slots.status();
+  const std::uint64_t completions = std::uint64_t{*send_slots} + kOwnSlots + *receive_slots;
+  if (completions > static_cast<std::uint64_t>(std::max(0, limits.max_cqe))) {
+    return absl::FailedPreconditionError(
+        fmt::format("RDMA device {} has completion queues for {} entries at most, and this channel needs {}: use another "
+                    "device, or tcp://",
+                    device.name(), limits.max_cqe, completions));
+  }
+
+  QueuePair made;
+  made.send_slots = *send_slots;
+  made.receive_slots = *receive_slots;
+  made.completion_channel.reset(ibv_create_comp_channel(device.context()));
+  if (made.completion_channel == nullptr) {
+    return RdmaError(fmt::format("RDMA device {} has no completion channel left", device.name()), errno);
+  }
+  made.completion_queue.reset(ibv_create_cq(device.context(), static_cast<int>(completions), nullptr,
+                                            made.completion_channel.get(), 0));
+  if (made.completion_queue == nullptr) {
+    return RdmaError(fmt::format("RDMA device {} has no completion queue of {} entries left", device.name(), completions),
+                     errno);
+  }
+  ibv_qp_init_attr attributes{};
+  attributes.send_cq = attributes.recv_cq = made.completion_queue.get();
+  attributes.qp_type = IBV_QPT_RC;
+  attributes.cap.max_send_wr = *send_slots + kOwnSlots;
+  attributes.cap.max_recv_wr = *receive_slots;
+  attributes.cap.max_send_sge = attributes.cap.max_recv_sge = 1;
+  attributes.cap.max_inline_data = choice.inline_bytes.value_or(QueuePair::kInlineBytes);
+  made.queue_pair.reset(CreateOn(id.get(), device.domain(), attributes));
+  if (made.queue_pair == nullptr) {
+    return RdmaError(fmt::format("RDMA device {} has no queue pair for {} requests and {} receives left", device.name(),
+                                 *send_slots, *receive_slots),
+                     errno);
+  }
+  // Where none was asked for none is used, although some devices have it anyway.
+  made.device_inline_bytes = choice.inline_bytes == 0 ? 0 : attributes.cap.max_inline_data;
+  if (made.device_inline_bytes >= QueuePair::kInlineBytes) return made;
+  made.bounce_bytes.resize(std::size_t{*send_slots} * QueuePair::kInlineBytes);
+  made.bounce.reset(ibv_reg_mr(device.domain(), made.bounce_bytes.data(), made.bounce_bytes.size(), 0));
+  if (made.bounce == nullptr) {
+    return RegistrationError(made.bounce_bytes.size(), RemoteAccess::kNone, device.name(), errno);
+  }
+  return made;
+}
+
+absl::StatusOr<ConnectionProperties> TuneConnection(ibv_qp* queue_pair) {
+  ibv_qp_attr attributes{};
+  attributes.qp_state = IBV_QPS_RTS;
+  attributes.min_rnr_timer = kReceiverNotReadyDelay;
+  // Only a matter of speed: a device that refuses goes on with rdma_cm's, and iWARP has none.
+  static_cast<void>(ibv_modify_qp(queue_pair, &attributes, IBV_QP_STATE | IBV_QP_MIN_RNR_TIMER));
+  ibv_qp_init_attr unused{};
+  if (const int error = ibv_query_qp(queue_pair, &attributes, IBV_QP_MAX_QP_RD_ATOMIC | IBV_QP_PATH_MTU, &unused);
+      error != 0) {
+    return RdmaError("an RDMA connection does not tell its properties", error);
+  }
+  if (attributes.max_rd_atomic == 0) {
+    return absl::FailedPreconditionError(
+        "the two RDMA devices agree on no READ at all: one of them cannot read (max_qp_init_rd_atom) or be read "
+        "(max_qp_rd_atom; `ibv_devinfo -v` shows them)");
+  }
+  return ConnectionProperties{attributes.max_rd_atomic, 128u << attributes.path_mtu};
+}
+
+}  // namespace farfault

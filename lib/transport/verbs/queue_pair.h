@@ -1,0 +1,52 @@
+#ifndef FARFAULT_LIB_TRANSPORT_VERBS_QUEUE_PAIR_H_
+#define FARFAULT_LIB_TRANSPORT_VERBS_QUEUE_PAIR_H_
+
+#include <infiniband/verbs.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "lib/transport/transport.h"
+#include "lib/transport/verbs/cm_id.h"
+#include "lib/transport/verbs/rdma_handles.h"
+#include "lib/transport/verbs/verbs_address.h"
+#include "lib/transport/verbs/verbs_device.h"
+
+namespace farfault {
+
+/// A reliable-connected queue pair and its one completion queue: completions of either direction come in order, and
+/// there is one thing to sleep on.
+struct QueuePair {
+  /// What the header promises, with or without the device's help.
+  static constexpr std::uint32_t kInlineBytes = 64;
+
+  UniqueCompletionChannel completion_channel;
+  UniqueCq completion_queue;
+  UniqueQp queue_pair;
+  std::uint32_t send_slots = 0;
+  std::uint32_t receive_slots = 0;
+  std::uint32_t device_inline_bytes = 0;
+  /// Where the device copies too little inline: kInlineBytes for every send slot.
+  std::vector<std::byte> bounce_bytes;
+  UniqueMr bounce;
+};
+
+/// Made on `id`, which is bound to `device`, and not connected yet. kFailedPrecondition when the device has no queues of
+/// this size.
+absl::StatusOr<QueuePair> CreateQueuePair(const VerbsDevice& device, const CmId& id, const ChannelOptions& options,
+                                          const VerbsChoice& choice);
+
+/// What both ends have agreed to, once connected.
+struct ConnectionProperties {
+  std::uint32_t max_outstanding_reads = 0;
+  std::uint32_t mtu = 0;
+};
+/// Also lets a peer whose SEND finds no receive try again soon; rdma_cm would have it wait for 655 ms.
+/// kFailedPrecondition when no READ may be on its way at all.
+absl::StatusOr<ConnectionProperties> TuneConnection(ibv_qp* queue_pair);
+
+}  // namespace farfault
+
+#endif  // FARFAULT_LIB_TRANSPORT_VERBS_QUEUE_PAIR_H_

@@ -1,0 +1,131 @@
+#include "lib/transport/verbs/verbs_connect.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "lib/transport/verbs/queue_pair.h"
+#include "lib/transport/verbs/verbs_channel.h"
+#include "lib/transport/verbs/verbs_error.h"
+
+namespace farfault {
+namespace {
+
+// How often another queue pair is tried when the peer's host takes this one for an old one.
+constexpr int kStaleRetries = 3;
+
+int Milliseconds(absl::Time deadline) {
+  constexpr std::int64_t kMost = 60'000;
+  return static_cast<int>(std::clamp<std::int64_t>(absl::ToInt64Milliseconds(deadline - absl::Now()), 1, kMost));
+}
+
+absl::Status TooLate(std::string_view where) {
+  return absl::DeadlineExceededError(
+      fmt::format("{} did not answer in time: check that the host is up, listens, and that no firewall drops RoCE (UDP "
+                  "port 4791)",
+                  where));
+}
+
+absl::Status WaitFor(CmId& id, rdma_cm_event_type wanted, std::string_view where, absl::Time deadline) {
+  const std::optional<CmId::Event> event = id.Wait(deadline);
+  if (!event) return TooLate(where);
+  if (event->type == wanted) return absl::OkStatus();
+  return ConnectError(where, event->type, event->status, event->private_data);
+}
+
+// Empty: the connection stands. Otherwise how it failed.
+std::optional<CmId::Event> Establish(CmId& id, absl::Time deadline) {
+  std::optional<CmId::Event> event = id.Wait(deadline);
+  if (!event) event = CmId::Event{RDMA_CM_EVENT_UNREACHABLE, ETIMEDOUT, {}};
+  return event->type == RDMA_CM_EVENT_ESTABLISHED ? std::nullopt : event;
+}
+
+absl::StatusOr<std::unique_ptr<VerbsChannel>> Prepare(VerbsTransport& transport, const VerbsAddress& address,
+                                                      const SocketAddress& peer, const ChannelOptions& options,
+                                                      absl::Time deadline) {
+  absl::StatusOr<std::unique_ptr<CmId>> id = Route(transport, address, peer, deadline);
+  if (!id.ok()) return id.status();
+  const absl::StatusOr<VerbsDevice*> device = transport.DeviceOf(**id);
+  if (!device.ok()) return device.status();
+  absl::StatusOr<QueuePair> queue_pair = CreateQueuePair(**device, **id, options, address.choice);
+  if (!queue_pair.ok()) return queue_pair.status();
+  return VerbsChannel::Create(*std::move(id), *std::move(queue_pair),
+                              fmt::format("channel '{}' with {}", options.name, peer.ToUrl(kVerbsScheme)));
+}
+
+absl::StatusOr<std::unique_ptr<Channel>> ConnectTo(VerbsTransport& transport, const VerbsAddress& address,
+                                                   const SocketAddress& peer, const PrivateData& private_data,
+                                                   const ChannelOptions& options, absl::Time deadline) {
+  const std::string where = peer.ToUrl(kVerbsScheme);
+  for (int attempt = 0;; ++attempt) {
+    absl::StatusOr<std::unique_ptr<VerbsChannel>> channel = Prepare(transport, address, peer, options, deadline);
+    if (!channel.ok()) return channel.status();
+    rdma_conn_param parameters{};
+    parameters.private_data = private_data.data();
+    parameters.private_data_len = static_cast<std::uint8_t>(private_data.size());
+    parameters.responder_resources = RDMA_MAX_RESP_RES;
+    parameters.initiator_depth = address.choice.reads.value_or(RDMA_MAX_INIT_DEPTH);
+    parameters.retry_count = 7;
+    parameters.rnr_retry_count = 7;  // For ever.
+    CmId& id = (*channel)->id();
+    if (rdma_connect(id.get(), &parameters) != 0) return RdmaError(fmt::format("cannot connect to {}", where), errno);
+    const std::optional<CmId::Event> failed = Establish(id, deadline);
+    if (!failed) {
+      if (absl::Status started = (*channel)->Start(); !started.ok()) return started;
+      return *std::move(channel);
+    }
+    if (attempt < kStaleRetries && IsStale(failed->type, failed->status)) continue;
+    if (absl::Now() >= deadline) return TooLate(where);
+    return ConnectError(where, failed->type, failed->status, failed->private_data);
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<CmId>> Route(const VerbsTransport& transport, const VerbsAddress& address,
+                                            SocketAddress peer, absl::Time deadline) {
+  const std::string where = peer.ToUrl(kVerbsScheme);
+  absl::StatusOr<std::unique_ptr<CmId>> made = CmId::Create(transport.events());
+  if (!made.ok()) return made.status();
+  CmId& id = **made;
+  if (std::optional<std::uint8_t> tclass = address.choice.tclass) {
+    if (rdma_set_option(id.get(), RDMA_OPTION_ID, RDMA_OPTION_ID_TOS, &*tclass, sizeof(*tclass)) != 0) {
+      return RdmaError(fmt::format("the traffic class {} cannot be set", *tclass), errno);
+    }
+  }
+  absl::StatusOr<SocketAddress> own = transport.OwnAddress(address.choice, peer.family());
+  if (!own.ok()) return own.status();
+  if (rdma_resolve_addr(id.get(), own->length > 0 ? own->get() : nullptr, peer.get(), Milliseconds(deadline)) != 0) {
+    return ResolveError(where, errno);
+  }
+  if (absl::Status resolved = WaitFor(id, RDMA_CM_EVENT_ADDR_RESOLVED, where, deadline); !resolved.ok()) {
+    return resolved;
+  }
+  if (rdma_resolve_route(id.get(), Milliseconds(deadline)) != 0) return ResolveError(where, errno);
+  if (absl::Status routed = WaitFor(id, RDMA_CM_EVENT_ROUTE_RESOLVED, where, deadline); !routed.ok()) return routed;
+  return made;
+}
+
+absl::StatusOr<std::unique_ptr<Channel>> ConnectVerbs(VerbsTransport& transport, const VerbsAddress& address,
+                                                      const PrivateData& private_data, const ChannelOptions& options,
+                                                      absl::Time deadline) {
+  if (address.host_port.port == 0) {
+    return absl::InvalidArgumentError(fmt::format(
+        "{} has port 0, which only a listener can use: write the port that the peer listens at", address.ToString()));
+  }
+  const auto candidates = ResolveHostPort(kVerbsScheme, address.host_port, ResolveFor::kConnecting);
+  if (!candidates.ok()) return candidates.status();
+  absl::StatusOr<std::unique_ptr<Channel>> channel = absl::UnavailableError("no address");
+  for (const SocketAddress& candidate : *candidates) {
+    channel = ConnectTo(transport, address, candidate, private_data, options, deadline);
+    if (!absl::IsUnavailable(channel.status())) break;
+  }
+  return channel;
+}
+
+}  // namespace farfault

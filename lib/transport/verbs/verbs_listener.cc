@@ -1,0 +1,156 @@
+#include "lib/transport/verbs/verbs_listener.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "lib/transport/verbs/queue_pair.h"
+#include "lib/transport/verbs/verbs_channel.h"
+#include "lib/transport/verbs/verbs_error.h"
+
+namespace farfault {
+namespace {
+
+constexpr int kBacklog = 256;
+
+std::string PeerOf(rdma_cm_id* id) {
+  SocketAddress peer;
+  const sockaddr* const address = rdma_get_peer_addr(id);
+  peer.length = address->sa_family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
+  std::memcpy(&peer.storage, address, peer.length);
+  return peer.ToUrl(kVerbsScheme);
+}
+
+class VerbsIncomingChannel final : public IncomingChannel {
+ public:
+  VerbsIncomingChannel(VerbsTransport& transport, const VerbsChoice& choice, std::unique_ptr<CmId> id,
+                       const PrivateData& private_data)
+      : transport_(transport),
+        choice_(choice),
+        id_(std::move(id)),
+        peer_(PeerOf(id_->get())),
+        private_data_(private_data) {}
+  ~VerbsIncomingChannel() override {
+    if (id_ != nullptr) Reject(*id_);
+  }
+
+  const PrivateData& private_data() const override { return private_data_; }
+  std::string peer() const override { return peer_; }
+  absl::StatusOr<std::unique_ptr<Channel>> Accept(const ChannelOptions& options) override {
+    if (id_ == nullptr) return absl::FailedPreconditionError("this connection request has been accepted already");
+    const absl::StatusOr<VerbsDevice*> device = transport_.DeviceOf(*id_);
+    if (!device.ok()) return device.status();
+    absl::StatusOr<QueuePair> queue_pair = CreateQueuePair(**device, *id_, options, choice_);
+    if (!queue_pair.ok()) return queue_pair.status();
+    absl::StatusOr<std::unique_ptr<VerbsChannel>> channel = VerbsChannel::Create(
+        std::move(id_), *std::move(queue_pair), fmt::format("channel '{}' with {}", options.name, peer_));
+    if (!channel.ok()) return channel.status();
+    if (absl::Status accepted = Agree((*channel)->id()); !accepted.ok()) return accepted;
+    if (absl::Status started = (*channel)->Start(); !started.ok()) return started;
+    return *std::move(channel);
+  }
+
+ private:
+  // Best effort: a peer that does not hear it has gone.
+  static void Reject(CmId& id) {
+    static_cast<void>(rdma_reject(id.get(), kRejection.data(), static_cast<std::uint8_t>(kRejection.size())));
+  }
+
+  absl::Status Agree(CmId& id) {
+    rdma_conn_param parameters{};
+    // No more than the peer has asked for, which the library looks after.
+    parameters.responder_resources = RDMA_MAX_RESP_RES;
+    parameters.initiator_depth = RDMA_MAX_INIT_DEPTH;
+    parameters.rnr_retry_count = 7;  // For ever.
+    if (rdma_accept(id.get(), &parameters) == 0) return absl::OkStatus();
+    return absl::UnavailableError(
+        fmt::format("the connection from {} cannot be accepted, perhaps because it was given up meanwhile: {}", peer_,
+                    std::strerror(errno)));
+  }
+
+  VerbsTransport& transport_;
+  const VerbsChoice choice_;
+  std::unique_ptr<CmId> id_;
+  const std::string peer_;
+  const PrivateData private_data_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Listener>> VerbsListener::Create(VerbsTransport& transport,
+                                                                const VerbsAddress& address) {
+  const auto resolved = ResolveHostPort(kVerbsScheme, address.host_port, ResolveFor::kListening);
+  if (!resolved.ok()) return resolved.status();
+  SocketAddress own = resolved->front();
+  absl::StatusOr<std::unique_ptr<CmId>> made = CmId::Create(transport.events());
+  if (!made.ok()) return made.status();
+  CmId& id = **made;
+  if (rdma_bind_addr(id.get(), own.get()) != 0) return ListenError(address.ToString(), errno);
+  // Nothing but an address of all interfaces leaves it open.
+  if (id->verbs != nullptr) {
+    const absl::StatusOr<VerbsDevice*> device = transport.DeviceOf(id);
+    if (!device.ok()) return device.status();
+  }
+  if (rdma_listen(id.get(), kBacklog) != 0) return ListenError(address.ToString(), errno);
+  SocketAddress bound;
+  bound.length = own.length;
+  std::memcpy(&bound.storage, rdma_get_local_addr(id.get()), own.length);
+  std::unique_ptr<VerbsListener> listener(
+      new VerbsListener(transport, address.choice, bound.ToUrl(kVerbsScheme), *std::move(made)));
+  id.Forward(*listener);
+  return listener;
+}
+
+void VerbsListener::OnCmEvent(const rdma_cm_event& event) {
+  if (event.event == RDMA_CM_EVENT_DEVICE_REMOVAL) {
+    const MutexLock lock(&mutex_);
+    removed_ = true;
+    changed_.NotifyAll();
+  }
+  if (event.event != RDMA_CM_EVENT_CONNECT_REQUEST) return;
+  Request request{std::make_unique<CmId>(event.id), {}};
+  const rdma_conn_param& connection = event.param.conn;
+  if (connection.private_data_len < kPrivateDataBytes) return;
+  std::memcpy(request.private_data.data(), connection.private_data, kPrivateDataBytes);
+  Request dropped;
+  const MutexLock lock(&mutex_);
+  if (id_ == nullptr) return;
+  if (pending_.size() == kMostPending) {
+    dropped = std::move(pending_.front());
+    pending_.pop_front();
+  }
+  pending_.push_back(std::move(request));
+  changed_.NotifyAll();
+}
+
+absl::StatusOr<std::unique_ptr<IncomingChannel>> VerbsListener::Accept(absl::Time deadline) {
+  const MutexLock lock(&mutex_);
+  const bool ready = changed_.WaitUntil(&mutex_, deadline, [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return id_ == nullptr || removed_ || !pending_.empty();
+  });
+  if (!ready) return absl::DeadlineExceededError(fmt::format("nobody connected to {} in time", address_));
+  if (id_ == nullptr) return absl::CancelledError(fmt::format("the listener at {} was closed", address_));
+  if (removed_) {
+    return absl::UnavailableError(fmt::format("the RDMA device of {} was removed from this host", address_));
+  }
+  Request request = std::move(pending_.front());
+  pending_.pop_front();
+  return std::make_unique<VerbsIncomingChannel>(transport_, choice_, std::move(request.id), request.private_data);
+}
+
+void VerbsListener::Close() {
+  std::unique_ptr<CmId> id;
+  std::deque<Request> pending;
+  {
+    const MutexLock lock(&mutex_);
+    id = std::move(id_);
+    pending = std::move(pending_);
+    pending_.clear();
+    changed_.NotifyAll();
+  }
+  // Not under the lock: it waits for a handler that may want it.
+}
+
+}  // namespace farfault
