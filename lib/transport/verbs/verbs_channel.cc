@@ -102,7 +102,10 @@ ChannelLimits VerbsChannel::limits() const {
           .inline_bytes = std::max(parts_.device_inline_bytes, QueuePair::kInlineBytes)};
 }
 
-void VerbsChannel::Close() { Break({absl::StatusCode::kCancelled, "it was closed here"}); }
+void VerbsChannel::Close() {
+  if (!failure_.broken()) closed_.store(true, std::memory_order_relaxed);
+  Break({absl::StatusCode::kCancelled, "it was closed here"});
+}
 
 void VerbsChannel::Break(const Failure& failure) {
   if (!failure_.Record(failure)) return;
@@ -229,12 +232,13 @@ void VerbsChannel::TakeCompletion(const ibv_wc& entry) {
     if (number != kQuestion) ledger.Settle(number, Fate::kDone, receive ? entry.byte_len : 0);
     return;
   }
-  const Opcode opcode = number == kQuestion ? Opcode::kWrite : ledger.opcode(number);
-  const Failure failure = CompletionFailure(receive ? Opcode::kReceive : opcode, entry.status);
-  Break(failure);
-  if (number != kQuestion) {
-    ledger.Settle(number, entry.status == IBV_WC_WR_FLUSH_ERR ? Fate::kFlushed : Fate::kFailed);
-  }
+  const Opcode opcode = receive ? Opcode::kReceive : number == kQuestion ? Opcode::kWrite : requests_.opcode(number);
+  Break(CompletionFailure(opcode, entry.status));
+  if (number == kQuestion) return;
+  // The peer's refusal may be overtaken by its hanging up, and SoftRoCE does not tell a request with a bad local key
+  // from those behind it: so the first request that is lost has failed, unless it was this side that ended the channel.
+  const bool flushed = entry.status == IBV_WC_WR_FLUSH_ERR && (receive || closed_.load(std::memory_order_relaxed));
+  ledger.Settle(number, flushed ? Fate::kFlushed : Fate::kFailed);
 }
 
 void VerbsChannel::TakeCompletions() {

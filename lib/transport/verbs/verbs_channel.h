@@ -98,6 +98,7 @@ class VerbsChannel final : public Channel, private CmEventHandler, private Queue
   Clock::time_point urge_at_;
   int urged_ = 0;
 
+  std::atomic<bool> closed_ = false;  // By this side, before anything else broke it.
   std::atomic<bool> wake_pending_ = false;
 };
 

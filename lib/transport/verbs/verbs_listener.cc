@@ -4,8 +4,11 @@
 
 #include <cerrno>
 #include <cstring>
+#include <optional>
+#include <string_view>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "lib/transport/verbs/queue_pair.h"
 #include "lib/transport/verbs/verbs_channel.h"
 #include "lib/transport/verbs/verbs_error.h"
@@ -14,6 +17,7 @@ namespace farfault {
 namespace {
 
 constexpr int kBacklog = 256;
+constexpr absl::Duration kEstablishTimeout = absl::Seconds(1);
 
 std::string PeerOf(rdma_cm_id* id) {
   SocketAddress peer;
@@ -64,10 +68,18 @@ class VerbsIncomingChannel final : public IncomingChannel {
     parameters.responder_resources = RDMA_MAX_RESP_RES;
     parameters.initiator_depth = RDMA_MAX_INIT_DEPTH;
     parameters.rnr_retry_count = 7;  // For ever.
-    if (rdma_accept(id.get(), &parameters) == 0) return absl::OkStatus();
+    if (rdma_accept(id.get(), &parameters) != 0) return GivenUp(std::strerror(errno));
+    // Until then an end of this channel would be a rejection to the peer. When the peer's word is lost, this side goes on
+    // without: it will be repeated, and the queue pair is ready.
+    const std::optional<CmId::Event> event = id.Wait(absl::Now() + kEstablishTimeout);
+    if (!event || event->type == RDMA_CM_EVENT_ESTABLISHED) return absl::OkStatus();
+    return GivenUp(rdma_event_str(event->type));
+  }
+
+  absl::Status GivenUp(std::string_view reason) const {
     return absl::UnavailableError(
         fmt::format("the connection from {} cannot be accepted, perhaps because it was given up meanwhile: {}", peer_,
-                    std::strerror(errno)));
+                    reason));
   }
 
   VerbsTransport& transport_;
