@@ -42,16 +42,17 @@ void AddOptions(CLI::App& command, DemoOptions& options) {
           "--transport",
           [&options](const std::string& text) {
             const std::string scheme = text.substr(0, text.find('?'));
-            if (scheme != "sim" && text != "tcp") {
+            if (scheme != "sim" && scheme != "verbs" && text != "tcp") {
               throw CLI::ValidationError(
-                  "--transport", fmt::format("the demo cannot run over \"{}\": choose tcp (two processes) or sim (two "
-                                             "sides of one process; \"sim?latency=5us&bandwidth=10Gbps\" for a network "
-                                             "of your choice)",
+                  "--transport", fmt::format("the demo cannot run over \"{}\": choose tcp or verbs (two processes; verbs "
+                                             "needs an RDMA device) or sim (two sides of one process; "
+                                             "\"sim?latency=5us&bandwidth=10Gbps\" for a network of your choice)",
                                              text));
             }
             options.transport = text;
           },
-          "tcp (default), sim, or \"sim?latency=5us&bandwidth=10Gbps\"")
+          "tcp (default), verbs (at FARFAULT_ADDRESS, or where the first RDMA device is), sim, or "
+          "\"sim?latency=5us&bandwidth=10Gbps\"")
       ->type_name("NAME");
   command.add_option("--seed", options.seed, "Decides texts, questions and their order (default 1)")->type_name("N");
   command.add_option("--threads", options.threads, "Threads of the program (default: half the cores)")

@@ -5,9 +5,8 @@
 
 namespace farfault {
 
-/// An address of this machine that belongs to an RDMA device, as it stands in a URL: FARFAULT_ADDRESS, or the address of
-/// the network interface of the first device. Without one the test case is skipped; it fails where
-/// FARFAULT_REQUIRE_VERBS=1.
+/// An address of this machine that belongs to an RDMA device (OwnRdmaAddress). Without one the test case is skipped; it
+/// fails where FARFAULT_REQUIRE_VERBS=1.
 std::string RequireRdmaAddress();
 
 }  // namespace farfault

@@ -15,7 +15,7 @@ struct DemoOptions {
   std::uint64_t bytes = std::uint64_t{1} << 30;
   std::vector<Method> methods = KnownMethods();
   std::string predictor = "bubbling";
-  /// "tcp", or "sim" with properties of the network after a '?'.
+  /// "tcp", or "verbs" or "sim" with properties of the device or the network after a '?'.
   std::string transport = "tcp";
   std::uint64_t seed = 1;
   /// Threads of the program; 0: as many as leave half of the cores to farfault.

@@ -14,6 +14,7 @@
 #include "lib/cli/terminal/units.h"
 #include "lib/cli/workload/index_builder.h"
 #include "lib/util/memory_budget.h"
+#include "lib/util/rdma_address.h"
 #include "lib/util/status_text.h"
 
 namespace farfault {
@@ -65,6 +66,7 @@ absl::Status DemoRun::CheckHugePages() const {
 }
 
 absl::Status DemoRun::Start() {
+  if (absl::Status found = FindHost(); !found.ok()) return found;
   absl::StatusOr<Judge> judge = Judge::Create(guest_);
   if (!judge.ok()) return judge.status();
   judge_ = std::make_unique<Judge>(*std::move(judge));
@@ -100,13 +102,25 @@ absl::Status DemoRun::Start() {
   return absl::OkStatus();
 }
 
+absl::Status DemoRun::FindHost() {
+  if (!options_.transport.starts_with("verbs")) return absl::OkStatus();
+  absl::StatusOr<std::string> address = OwnRdmaAddress();
+  if (!address.ok()) return address.status();
+  host_ = *std::move(address);
+  return absl::OkStatus();
+}
+
+std::string DemoRun::ListenAddress(std::size_t index) const {
+  const std::size_t question = options_.transport.find('?');
+  const std::string scheme = options_.transport.substr(0, question);
+  const std::string query = question == std::string::npos ? "" : options_.transport.substr(question);
+  return single_process() ? fmt::format("sim://demo-{}{}", index, query) : fmt::format("{}://{}:0{}", scheme, host_, query);
+}
+
 MovePlan DemoRun::PlanOf(const Method& method, std::size_t index) const {
   MovePlan plan;
   plan.title = method.title;
-  const std::size_t query = options_.transport.find('?');
-  plan.address = single_process() ? fmt::format("sim://demo-{}{}", index,
-                                                query == std::string::npos ? "" : options_.transport.substr(query))
-                                  : "tcp://127.0.0.1:0";
+  plan.address = ListenAddress(index);
   plan.push = method.push;
   plan.prepage = method.prepage;
   plan.predictor = options_.predictor;

@@ -55,6 +55,8 @@ class DemoRun {
 
   bool single_process() const { return options_.transport.starts_with("sim"); }
   absl::Status CheckHugePages() const;
+  absl::Status FindHost();
+  std::string ListenAddress(std::size_t index) const;
   MovePlan PlanOf(const Method& method, std::size_t index) const;
   absl::Status StartDestination(std::size_t index, const MovePlan& plan);
   absl::Status Await(std::vector<Awaited>& awaited, const std::string& title);
@@ -64,6 +66,7 @@ class DemoRun {
 
   const DemoOptions& options_;
   ProgressBar& bar_;
+  std::string host_ = "127.0.0.1";
   GuestPlan guest_;
   std::unique_ptr<Judge> judge_;
   std::unique_ptr<RoleProcess> source_process_;
