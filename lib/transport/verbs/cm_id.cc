@@ -1,5 +1,7 @@
 #include "lib/transport/verbs/cm_id.h"
 
+#include <fmt/format.h>
+
 #include <cerrno>
 #include <utility>
 
@@ -52,6 +54,13 @@ void CmId::Forward(CmEventHandler& handler) {
     again.status = event.status;
     handler.OnCmEvent(again);
   }
+}
+
+absl::Status SetTrafficClass(const CmId& id, std::uint8_t tclass) {
+  if (rdma_set_option(id.get(), RDMA_OPTION_ID, RDMA_OPTION_ID_TOS, &tclass, sizeof(tclass)) == 0) {
+    return absl::OkStatus();
+  }
+  return RdmaError(fmt::format("the traffic class {} cannot be set", tclass), errno);
 }
 
 }  // namespace farfault

@@ -4,12 +4,14 @@
 #include <rdma/rdma_cma.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "lib/transport/verbs/cm_events.h"
@@ -50,6 +52,9 @@ class CmId final : private CmEventHandler {
   std::deque<Event> waiting_ ABSL_GUARDED_BY(mutex_);
   CmEventHandler* handler_ ABSL_GUARDED_BY(mutex_) = nullptr;
 };
+
+/// Of the connections that come from this id. kInternal.
+absl::Status SetTrafficClass(const CmId& id, std::uint8_t tclass);
 
 }  // namespace farfault
 

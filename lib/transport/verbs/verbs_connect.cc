@@ -93,10 +93,8 @@ absl::StatusOr<std::unique_ptr<CmId>> Route(const VerbsTransport& transport, con
   absl::StatusOr<std::unique_ptr<CmId>> made = CmId::Create(transport.events());
   if (!made.ok()) return made.status();
   CmId& id = **made;
-  if (std::optional<std::uint8_t> tclass = address.choice.tclass) {
-    if (rdma_set_option(id.get(), RDMA_OPTION_ID, RDMA_OPTION_ID_TOS, &*tclass, sizeof(*tclass)) != 0) {
-      return RdmaError(fmt::format("the traffic class {} cannot be set", *tclass), errno);
-    }
+  if (address.choice.tclass) {
+    if (absl::Status set = SetTrafficClass(id, *address.choice.tclass); !set.ok()) return set;
   }
   absl::StatusOr<SocketAddress> own = transport.OwnAddress(address.choice, peer.family());
   if (!own.ok()) return own.status();

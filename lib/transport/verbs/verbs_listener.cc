@@ -1,6 +1,7 @@
 #include "lib/transport/verbs/verbs_listener.h"
 
 #include <fmt/format.h>
+#include <netinet/in.h>
 
 #include <cerrno>
 #include <cstring>
@@ -25,6 +26,28 @@ std::string PeerOf(rdma_cm_id* id) {
   peer.length = address->sa_family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
   std::memcpy(&peer.storage, address, peer.length);
   return peer.ToUrl(kVerbsScheme);
+}
+
+std::uint16_t& PortOf(SocketAddress& address) {
+  if (address.family() == AF_INET6) return reinterpret_cast<sockaddr_in6&>(address.storage).sin6_port;
+  return reinterpret_cast<sockaddr_in&>(address.storage).sin_port;
+}
+
+bool IsAny(const SocketAddress& address) {
+  if (address.family() == AF_INET6) {
+    return IN6_IS_ADDR_UNSPECIFIED(&reinterpret_cast<const sockaddr_in6&>(address.storage).sin6_addr);
+  }
+  return reinterpret_cast<const sockaddr_in&>(address.storage).sin_addr.s_addr == INADDR_ANY;
+}
+
+// An address of all interfaces becomes that of the device which is asked for, if one is.
+absl::StatusOr<SocketAddress> AddressFor(const VerbsTransport& transport, const VerbsAddress& address,
+                                         SocketAddress asked) {
+  absl::StatusOr<SocketAddress> own = transport.OwnAddress(address.choice, asked.family());
+  if (!own.ok()) return own.status();
+  if (own->length == 0 || !IsAny(asked)) return asked;
+  PortOf(*own) = PortOf(asked);
+  return own;
 }
 
 class VerbsIncomingChannel final : public IncomingChannel {
@@ -95,13 +118,25 @@ absl::StatusOr<std::unique_ptr<Listener>> VerbsListener::Create(VerbsTransport& 
                                                                 const VerbsAddress& address) {
   const auto resolved = ResolveHostPort(kVerbsScheme, address.host_port, ResolveFor::kListening);
   if (!resolved.ok()) return resolved.status();
-  SocketAddress own = resolved->front();
+  absl::StatusOr<SocketAddress> chosen = AddressFor(transport, address, resolved->front());
+  if (!chosen.ok()) return chosen.status();
+  SocketAddress own = *chosen;
   absl::StatusOr<std::unique_ptr<CmId>> made = CmId::Create(transport.events());
   if (!made.ok()) return made.status();
   CmId& id = **made;
+  if (address.choice.tclass) {
+    if (absl::Status set = SetTrafficClass(id, *address.choice.tclass); !set.ok()) return set;
+  }
   if (rdma_bind_addr(id.get(), own.get()) != 0) return ListenError(address.ToString(), errno);
   // Nothing but an address of all interfaces leaves it open.
   if (id->verbs != nullptr) {
+    const std::string_view name = ibv_get_device_name(id->verbs->device);
+    if (!address.choice.device.empty() && address.choice.device != name) {
+      return absl::InvalidArgumentError(fmt::format("the address of {} belongs to RDMA device {}, not to {}: leave out one "
+                                                    "of the two, or write an address of {}",
+                                                    address.ToString(), name, address.choice.device,
+                                                    address.choice.device));
+    }
     const absl::StatusOr<VerbsDevice*> device = transport.DeviceOf(id);
     if (!device.ok()) return device.status();
   }

@@ -49,7 +49,13 @@ absl::StatusOr<std::unique_ptr<RegisteredMemory>> VerbsTransport::Register(std::
   if (memory.empty()) return absl::InvalidArgumentError("memory of 0 bytes cannot be registered");
   const absl::StatusOr<VerbsDevice*> device = AnyDevice();
   if (!device.ok()) return device.status();
-  UniqueMr region(ibv_reg_mr((*device)->domain(), memory.data(), memory.size(), AccessFlags(access)));
+  unsigned flags = AccessFlags(access);
+  UniqueMr region(ibv_reg_mr((*device)->domain(), memory.data(), memory.size(), flags));
+  if (region == nullptr && errno == EFAULT && (flags & IBV_ACCESS_REMOTE_WRITE) == 0) {
+    // Memory that cannot be written here, such as a file that is only served, need not be.
+    flags &= ~unsigned{IBV_ACCESS_LOCAL_WRITE};
+    region.reset(ibv_reg_mr((*device)->domain(), memory.data(), memory.size(), flags));
+  }
   if (region == nullptr) return RegistrationError(memory.size(), access, (*device)->name(), errno);
   return std::make_unique<VerbsMemory>(memory, std::move(region));
 }
