@@ -50,7 +50,7 @@ std::string AddressOf(const std::set<std::string>& interfaces) {
 absl::StatusOr<std::string> OwnRdmaAddress() {
   const std::set<std::string> interfaces = RdmaInterfaces();
   if (interfaces.empty()) {
-    return absl::FailedPreconditionError(
+    return absl::NotFoundError(
         "this machine has no RDMA device on a network interface (`rdma link` shows them): load the driver of its "
         "adapter, or make one in software: modprobe rdma_rxe && rdma link add rxe0 type rxe netdev NAME, where NAME is "
         "the network interface; ./dev vm has one");
@@ -58,7 +58,7 @@ absl::StatusOr<std::string> OwnRdmaAddress() {
   if (const char* const given = std::getenv("FARFAULT_ADDRESS"); given != nullptr && *given != '\0') return given;
   const std::string address = AddressOf(interfaces);
   if (!address.empty()) return address;
-  return absl::FailedPreconditionError(
+  return absl::NotFoundError(
       fmt::format("no network interface of an RDMA device ({}) has an IPv4 address: give one an address (ip address add "
                   "… dev {}), or set FARFAULT_ADDRESS",
                   fmt::join(interfaces, ", "), *interfaces.begin()));

@@ -1,8 +1,5 @@
 #include "test/conformance/fabrics.h"
 
-#include <cstdlib>
-#include <string_view>
-
 #include "test/support/rdma.h"
 
 namespace farfault {
@@ -22,8 +19,7 @@ std::vector<Fabric> VerbsFabrics() {
 }  // namespace
 
 std::vector<Fabric> ConformanceFabrics() {
-  const char* const chosen = std::getenv("FARFAULT_FABRICS");
-  if (chosen != nullptr && std::string_view(chosen) == "verbs") return VerbsFabrics();
+  if (OverVerbs()) return VerbsFabrics();
   return {
       // Nobody can listen at port 1 by chance: it is privileged, and no service uses it.
       {.name = "tcp", .listen_address = "tcp://127.0.0.1:0", .unused_address = "tcp://127.0.0.1:1"},

@@ -3,10 +3,12 @@
 #include <future>
 #include <utility>
 
+#include "test/support/rdma.h"
+
 namespace farfault {
 
 ListeningSource::ListeningSource(GuestImage& image, SourceOptions options) {
-  options.listen = "tcp://127.0.0.1:0";
+  options.listen = SessionListenAddress();
   // Shared: the session keeps the listener for longer than this constructor lives.
   auto address = std::make_shared<std::promise<std::string>>();
   std::future<std::string> known = address->get_future();

@@ -19,4 +19,13 @@ std::string RequireRdmaAddress() {
   std::abort();  // Both have thrown.
 }
 
+bool OverVerbs() {
+  const char* const chosen = std::getenv("FARFAULT_FABRICS");
+  return chosen != nullptr && std::string_view(chosen) == "verbs";
+}
+
+std::string SessionListenAddress() {
+  return OverVerbs() ? "verbs://" + RequireRdmaAddress() + ":0" : "tcp://127.0.0.1:0";
+}
+
 }  // namespace farfault

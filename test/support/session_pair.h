@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "farfault/farfault.h"
+#include "test/support/rdma.h"
 
 namespace farfault {
 
@@ -60,10 +61,10 @@ struct PairOutcome {
 
 /// Makes both sessions at the same time, the destination listening on `listen`, and prepares the destination.
 PairOutcome TryMakePair(GuestImage& source, SourceOptions source_options, GuestImage& destination,
-                        DestinationOptions destination_options, const std::string& listen = "tcp://127.0.0.1:0");
+                        DestinationOptions destination_options, const std::string& listen = SessionListenAddress());
 /// The same, and requires success.
 SessionPair MakePair(GuestImage& source, SourceOptions source_options, GuestImage& destination,
-                     DestinationOptions destination_options, const std::string& listen = "tcp://127.0.0.1:0");
+                     DestinationOptions destination_options, const std::string& listen = SessionListenAddress());
 
 }  // namespace farfault
 

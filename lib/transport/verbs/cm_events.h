@@ -42,7 +42,7 @@ class QueuePairHandler {
 /// handler that ends with its id or queue pair is never called too late.
 class CmEvents {
  public:
-  /// The one that is there, or a new one. kFailedPrecondition when this host's kernel has no rdma_cm.
+  /// The one that is there, or a new one. kNotFound when this host's kernel has no rdma_cm.
   static absl::StatusOr<std::shared_ptr<CmEvents>> Get();
   ~CmEvents();
 

@@ -81,14 +81,14 @@ absl::Status NoConnectionManager(int error) {
     return absl::PermissionDeniedError(
         "/dev/infiniband/rdma_cm may not be opened by this user: chmod a+rw it, or join the group that it belongs to");
   }
-  return absl::FailedPreconditionError(
+  return absl::NotFoundError(
       fmt::format("this host cannot make RDMA connections ({}): load the kernel's connection manager (modprobe rdma_ucm) "
                   "and have an RDMA device; {}; or use tcp://",
                   ErrorText(error), kMakeDevice));
 }
 
 absl::Status NoRdmaDevice() {
-  return absl::FailedPreconditionError(
+  return absl::NotFoundError(
       fmt::format("this host has no RDMA device (`rdma link` shows them): load the driver of its adapter, or, {}; or "
                   "use tcp://",
                   kMakeDevice));

@@ -128,7 +128,8 @@ absl::StatusOr<std::unique_ptr<Listener>> VerbsListener::Create(VerbsTransport& 
     if (absl::Status set = SetTrafficClass(id, *address.choice.tclass); !set.ok()) return set;
   }
   if (rdma_bind_addr(id.get(), own.get()) != 0) return ListenError(address.ToString(), errno);
-  // Nothing but an address of all interfaces leaves it open.
+  // Only an address of all interfaces leaves it open; the kernel also takes loopback addresses, where nobody arrives.
+  if (id->verbs == nullptr && !IsAny(own)) return ListenError(address.ToString(), ENODEV);
   if (id->verbs != nullptr) {
     const std::string_view name = ibv_get_device_name(id->verbs->device);
     if (!address.choice.device.empty() && address.choice.device != name) {

@@ -54,7 +54,7 @@ class VerbsTransport final : public Transport {
   std::unique_ptr<VerbsDevice> device_ ABSL_GUARDED_BY(mutex_);
 };
 
-/// kInvalidArgument for a bad address; kFailedPrecondition when this host has no RDMA device.
+/// kInvalidArgument for a bad address; kNotFound when this host has no RDMA device.
 absl::StatusOr<std::unique_ptr<Transport>> MakeVerbsTransport(std::string_view address);
 
 }  // namespace farfault

@@ -13,6 +13,7 @@
 #include "absl/time/clock.h"
 #include "lib/cli/demo/method.h"
 #include "test/integration/cli/command.h"
+#include "test/support/rdma.h"
 
 namespace farfault {
 namespace {
@@ -53,9 +54,15 @@ void CheckGood(const nlohmann::json& method) {
   CHECK(stalls["max"] <= stalls["sum"]);
 }
 
-TEST_CASE("demo moves a running program by each method, over each transport") {
-  const std::string transport = GENERATE("tcp", "sim");
-  const Method method = GENERATE(Catch::Generators::from_range(KnownMethods()));
+std::vector<std::string> DemoTransports() {
+  if (!OverVerbs()) return {"tcp", "sim"};
+  RequireRdmaAddress();
+  return {"verbs"};
+}
+
+TEST_CASE("demo moves a running program by each method, over each transport", "[fabrics]") {
+  const std::string transport = GENERATE(from_range(DemoTransports()));
+  const Method method = GENERATE(from_range(KnownMethods()));
   INFO(transport << " " << method.name);
   const Outcome outcome = RunDemo({"--method", method.name, "--transport", transport});
   INFO(outcome.err);

@@ -32,7 +32,7 @@ Options Impatient() {
   return options;
 }
 
-TEST_CASE("ends with different keys do not meet") {
+TEST_CASE("ends with different keys do not meet", "[fabrics]") {
   RequireUserfaultfd();
   GuestImage source(kOneRegion);
   GuestImage destination(kOneRegion);
@@ -47,7 +47,7 @@ TEST_CASE("ends with different keys do not meet") {
   CHECK(absl::IsUnauthenticated(outcome.destination));
 }
 
-TEST_CASE("ends whose memory differs do not meet") {
+TEST_CASE("ends whose memory differs do not meet", "[fabrics]") {
   RequireUserfaultfd();
   GuestImage source(kOneRegion);
   GuestImage destination(std::vector<GuestImage::Spec>{{.length = 2 * kImage}});
@@ -136,7 +136,7 @@ TEST_CASE("whoever cancels before the switchover leaves the guest at the source"
   destination.bytes()[0] = std::byte{1};
 }
 
-TEST_CASE("without Activate the switchover is given up, and nothing is lost") {
+TEST_CASE("without Activate the switchover is given up, and nothing is lost", "[fabrics]") {
   RequireUserfaultfd();
   GuestImage source(kOneRegion);
   GuestImage destination(kOneRegion);
@@ -166,7 +166,7 @@ TEST_CASE("methods out of order are refused by name") {
   REQUIRE(pair.destination->WaitUntilResident(absl::Seconds(30)).ok());
 }
 
-TEST_CASE("when the source is lost, missing pages stay missing") {
+TEST_CASE("when the source is lost, missing pages stay missing", "[fabrics]") {
   RequireUserfaultfd();
   GuestImage& destination = ImmortalImage(kOneRegion);
   GuestImage source(kOneRegion);
@@ -196,7 +196,7 @@ TEST_CASE("when the source is lost, missing pages stay missing") {
   CHECK(destination.bytes()[0] == source.bytes()[0]);
 }
 
-TEST_CASE("a destination that leaves early tells the source") {
+TEST_CASE("a destination that leaves early tells the source", "[fabrics]") {
   RequireUserfaultfd();
   GuestImage& destination = ImmortalImage(kOneRegion);
   GuestImage source(kOneRegion);

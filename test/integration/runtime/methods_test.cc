@@ -65,7 +65,7 @@ void CheckBooks(const SessionStats& stats) {
   CHECK(stats.metadata_bytes_per_page <= 3.0);
 }
 
-TEST_CASE("demand paging moves nothing that is not touched, and everything that is") {
+TEST_CASE("demand paging moves nothing that is not touched, and everything that is", "[fabrics]") {
   RequireUserfaultfd();
   const bool shared = GENERATE(true, false);
   GuestImage source(OneRegion(shared));
@@ -85,7 +85,7 @@ TEST_CASE("demand paging moves nothing that is not touched, and everything that 
   CheckBooks(stats);
 }
 
-TEST_CASE("FetchRest makes a session without push resident") {
+TEST_CASE("FetchRest makes a session without push resident", "[fabrics]") {
   RequireUserfaultfd();
   const bool shared = GENERATE(true, false);
   GuestImage source(OneRegion(shared));
@@ -102,7 +102,7 @@ TEST_CASE("FetchRest makes a session without push resident") {
   CheckBooks(pair.destination->Stats());
 }
 
-TEST_CASE("active push brings everything while the guest touches it") {
+TEST_CASE("active push brings everything while the guest touches it", "[fabrics]") {
   RequireUserfaultfd();
   const bool shared = GENERATE(true, false);
   const auto* predictor = GENERATE("none", "sequential", "bubbling", "bubbling:pivots=1,direction=forward");
@@ -123,7 +123,7 @@ TEST_CASE("active push brings everything while the guest touches it") {
   CHECK(pair.source->Stats().pages_sent >= stats.pages_pushed);
 }
 
-TEST_CASE("a destination that has everything sleeps") {
+TEST_CASE("a destination that has everything sleeps", "[fabrics]") {
   GuestImage source(OneRegion(true));
   source.Fill(11);
   GuestImage destination(OneRegion(true));
@@ -139,7 +139,7 @@ TEST_CASE("a destination that has everything sleeps") {
   CHECK(static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC < 0.25);
 }
 
-TEST_CASE("several channels of each kind carry one session") {
+TEST_CASE("several channels of each kind carry one session", "[fabrics]") {
   RequireUserfaultfd();
   GuestImage source(OneRegion(true));
   GuestImage destination(OneRegion(true));
@@ -157,7 +157,7 @@ TEST_CASE("several channels of each kind carry one session") {
   CHECK(destination.FirstDifference(source).empty());
 }
 
-TEST_CASE("pages that were sent before the switchover and stayed clean are local") {
+TEST_CASE("pages that were sent before the switchover and stayed clean are local", "[fabrics]") {
   RequireUserfaultfd();
   const bool shared = GENERATE(true, false);
   GuestImage source(OneRegion(shared));
@@ -183,7 +183,7 @@ TEST_CASE("pages that were sent before the switchover and stayed clean are local
   CheckBooks(stats);
 }
 
-TEST_CASE("all three methods together, with a guest that writes until the switchover") {
+TEST_CASE("all three methods together, with a guest that writes until the switchover", "[fabrics]") {
   RequireUserfaultfd();
   const bool shared = GENERATE(true, false);
   GuestImage source(OneRegion(shared));
@@ -218,7 +218,7 @@ TEST_CASE("all three methods together, with a guest that writes until the switch
   CheckBooks(pair.destination->Stats());
 }
 
-TEST_CASE("locked memory is pre-paged without access history, with a hint") {
+TEST_CASE("locked memory is pre-paged without access history, with a hint", "[fabrics]") {
   RequireUserfaultfd();
   GuestImage source(OneRegion(true));
   GuestImage destination(OneRegion(true));
@@ -242,7 +242,7 @@ TEST_CASE("locked memory is pre-paged without access history, with a hint") {
   CHECK(TouchAll(destination, source, 1) == 0);
 }
 
-TEST_CASE("critical ranges go first and alone when asked for") {
+TEST_CASE("critical ranges go first and alone when asked for", "[fabrics]") {
   RequireUserfaultfd();
   GuestImage source(OneRegion(true));
   GuestImage destination(OneRegion(true));
@@ -261,7 +261,7 @@ TEST_CASE("critical ranges go first and alone when asked for") {
   CHECK(pair.destination->Stats().faults_network == 0);
 }
 
-TEST_CASE("a dirty log of the caller's takes the place of tracking") {
+TEST_CASE("a dirty log of the caller's takes the place of tracking", "[fabrics]") {
   RequireUserfaultfd();
   GuestImage source(OneRegion(true));
   GuestImage destination(OneRegion(true));
@@ -282,7 +282,7 @@ TEST_CASE("a dirty log of the caller's takes the place of tracking") {
   CHECK(pair.destination->Stats().pages_stale == 1);
 }
 
-TEST_CASE("memory that was never populated is not transferred and reads as zeros") {
+TEST_CASE("memory that was never populated is not transferred and reads as zeros", "[fabrics]") {
   RequireUserfaultfd();
   const bool shared = GENERATE(true, false);
   GuestImage source(OneRegion(shared));
@@ -299,7 +299,7 @@ TEST_CASE("memory that was never populated is not transferred and reads as zeros
   CHECK(stats.bytes_received <= kImage / 2);
 }
 
-TEST_CASE("regions of several kinds make one session") {
+TEST_CASE("regions of several kinds make one session", "[fabrics]") {
   RequireUserfaultfd();
   const std::vector<GuestImage::Spec> specs = {{.name = "low", .length = 4u << 20},
                                                {.name = "anonymous", .length = 3u << 20, .shared = false},

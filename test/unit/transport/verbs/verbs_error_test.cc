@@ -26,8 +26,8 @@ TEST_CASE("a host without RDMA is told how to get some") {
   for (const absl::Status& status : {NoRdmaDevice(), NoConnectionManager(ENODEV), ListenError(kWhere, ENODEV)}) {
     CHECK(Mentions(status, "rdma link add rxe0 type rxe netdev"));
   }
-  CHECK(absl::IsFailedPrecondition(NoRdmaDevice()));
-  CHECK(absl::IsFailedPrecondition(NoConnectionManager(ENODEV)));
+  CHECK(absl::IsNotFound(NoRdmaDevice()));
+  CHECK(absl::IsNotFound(NoConnectionManager(ENODEV)));
   CHECK(absl::IsPermissionDenied(NoConnectionManager(EACCES)));
   const absl::Status other = NoSuchDevice("mlx5_9", {"rxe0", "rxe1"});
   CHECK(absl::IsInvalidArgument(other));

@@ -1,0 +1,237 @@
+#include <linux/capability.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <catch2/catch_test_macros.hpp>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/time/clock.h"
+#include "lib/transport/transport.h"
+#include "test/support/rdma.h"
+
+// What only the verbs transport does, and needs a device for; what all transports do is in test/conformance.
+namespace farfault {
+namespace {
+
+constexpr absl::Duration kPatience = absl::Seconds(60);
+
+bool Mentions(const absl::Status& status, std::string_view what) {
+  INFO(status.ToString());
+  return status.ToString().find(what) != std::string::npos;
+}
+
+struct Ends {
+  std::unique_ptr<Channel> connecting;
+  std::unique_ptr<Channel> accepting;
+};
+
+// A channel between two transports, the one listening at `listen` and the other connecting to HOST with `choice`.
+Ends Meet(Transport& connecting, Transport& accepting, const std::string& listen, const std::string& choice) {
+  auto listener = accepting.Listen(listen);
+  INFO(listener.status().ToString());
+  REQUIRE(listener.ok());
+  const std::string bound = (*listener)->address();
+  const std::string target = "verbs://" + RequireRdmaAddress() + bound.substr(bound.rfind(':')) + choice;
+  Ends ends;
+  absl::Status accepted;
+  std::thread accept([&] {
+    auto incoming = (*listener)->Accept(absl::Now() + kPatience);
+    auto channel = incoming.ok() ? (*incoming)->Accept({}) : incoming.status();
+    accepted = channel.status();
+    if (channel.ok()) ends.accepting = *std::move(channel);
+  });
+  auto connected = connecting.Connect(target, {}, {}, absl::Now() + kPatience);
+  if (!connected.ok()) (*listener)->Close();
+  accept.join();
+  INFO(connected.status().ToString() << ", " << accepted.ToString());
+  REQUIRE(connected.ok());
+  REQUIRE(accepted.ok());
+  ends.connecting = *std::move(connected);
+  return ends;
+}
+
+std::unique_ptr<Transport> NewTransport(const std::string& address) {
+  auto transport = MakeTransport(address);
+  INFO(transport.status().ToString());
+  REQUIRE(transport.ok());
+  return *std::move(transport);
+}
+
+std::array<std::byte, 8192>& Page() {
+  alignas(4096) static std::array<std::byte, 8192> page;
+  return page;
+}
+
+// Whether a WRITE of inline data and a READ of it come through.
+void CheckTraffic(Transport& connecting, Transport& accepting, const Ends& ends) {
+  auto here = connecting.Register(std::span(Page()).first(4096), RemoteAccess::kNone);
+  auto there = accepting.Register(std::span(Page()).subspan(4096), RemoteAccess::kReadWrite);
+  REQUIRE(here.ok());
+  REQUIRE(there.ok());
+  std::uint64_t value = 0x0123456789abcdef;
+  const std::array<WorkRequest, 2> chain = {WorkRequest{.opcode = Opcode::kWrite,
+                                                        .inline_data = true,
+                                                        .local = reinterpret_cast<std::byte*>(&value),
+                                                        .length = 8,
+                                                        .remote_address = (*there)->remote_address(),
+                                                        .remote_key = (*there)->remote_key()},
+                                            WorkRequest{.opcode = Opcode::kRead,
+                                                        .signaled = true,
+                                                        .local = Page().data(),
+                                                        .length = 8,
+                                                        .local_key = (*here)->local_key(),
+                                                        .remote_address = (*there)->remote_address(),
+                                                        .remote_key = (*there)->remote_key()}};
+  REQUIRE(ends.connecting->Post(chain) == PostResult::kOk);
+  std::array<Completion, 1> completion;
+  const absl::Time deadline = absl::Now() + kPatience;
+  while (ends.connecting->Poll(completion) == 0 && absl::Now() < deadline) std::this_thread::yield();
+  CHECK(completion[0].status == CompletionStatus::kOk);
+  CHECK(*reinterpret_cast<std::uint64_t*>(Page().data()) == value);
+}
+
+std::string DeviceName() {
+  const auto transport = NewTransport("verbs://" + RequireRdmaAddress() + ":0");
+  const auto listener = transport->Listen("verbs://" + RequireRdmaAddress() + ":0?device=no-such-device");
+  // "this host has no RDMA device no-such-device; it has: rxe0, rxe1"
+  CHECK(absl::IsInvalidArgument(listener.status()));
+  const std::string text(listener.status().message());
+  const std::size_t begin = text.rfind(": ");
+  REQUIRE(begin != std::string::npos);
+  return text.substr(begin + 2, text.find(',', begin) - begin - 2);
+}
+
+TEST_CASE("devices, ports and traffic classes can be forced") {
+  const std::string host = RequireRdmaAddress();
+  const std::string device = DeviceName();
+  const auto connecting = NewTransport("verbs://" + host + ":1");
+  const auto accepting = NewTransport("verbs://" + host + ":0");
+  const Ends ends = Meet(*connecting, *accepting, "verbs://0.0.0.0:0?tclass=106&device=" + device,
+                         "?port=1&tclass=106&device=" + device);
+  CheckTraffic(*connecting, *accepting, ends);
+  const auto none = connecting->Connect("verbs://" + host + ":1?gid=60000&device=" + device, {}, {}, absl::Now() + kPatience);
+  CHECK(absl::IsInvalidArgument(none.status()));
+  CHECK(Mentions(none.status(), "GID 60000"));
+}
+
+TEST_CASE("a listener on all interfaces learns its device from who comes, or from what is registered") {
+  const std::string host = RequireRdmaAddress();
+  const auto connecting = NewTransport("verbs://" + host + ":1");
+  const auto accepting = NewTransport("verbs://0.0.0.0:0");
+  CheckTraffic(*connecting, *accepting, Meet(*connecting, *accepting, "verbs://0.0.0.0:0", ""));
+}
+
+TEST_CASE("limits are what device and address agree on") {
+  const std::string host = RequireRdmaAddress();
+  const auto connecting = NewTransport("verbs://" + host + ":1");
+  const auto accepting = NewTransport("verbs://" + host + ":0");
+  const Ends all = Meet(*connecting, *accepting, "verbs://" + host + ":0", "");
+  CHECK(all.connecting->limits().max_outstanding_reads >= 1);
+  CHECK(all.connecting->limits().inline_bytes >= 64);
+  const Ends few = Meet(*connecting, *accepting, "verbs://" + host + ":0", "?reads=1&inline=0");
+  CHECK(few.connecting->limits().max_outstanding_reads == 1);
+  CHECK(few.connecting->limits().inline_bytes == 64);
+  CheckTraffic(*connecting, *accepting, few);
+}
+
+TEST_CASE("addresses without an RDMA device are refused with the remedy") {
+  const auto transport = NewTransport("verbs://" + RequireRdmaAddress() + ":0");
+  const auto loopback = transport->Listen("verbs://127.0.0.1:0");
+  CHECK(absl::IsInvalidArgument(loopback.status()));
+  CHECK(Mentions(loopback.status(), "rdma link add"));
+  // An address for documentation (RFC 5737).
+  const auto foreign = transport->Listen("verbs://192.0.2.1:0");
+  CHECK(absl::IsInvalidArgument(foreign.status()));
+  const auto nowhere = transport->Connect("verbs://192.0.2.1:7000", {}, {}, absl::Now() + absl::Seconds(2));
+  CHECK((absl::IsUnavailable(nowhere.status()) || absl::IsDeadlineExceeded(nowhere.status())));
+  CHECK(Mentions(nowhere.status(), "192.0.2.1"));
+}
+
+TEST_CASE("queues that no device has are refused") {
+  const std::string host = RequireRdmaAddress();
+  const auto accepting = NewTransport("verbs://" + host + ":0");
+  const auto connecting = NewTransport("verbs://" + host + ":1");
+  auto listener = accepting->Listen("verbs://" + host + ":0");
+  REQUIRE(listener.ok());
+  const auto channel = connecting->Connect((*listener)->address(), {}, {.send_slots = 1u << 20, .receive_slots = 1u << 20},
+                                           absl::Now() + kPatience);
+  REQUIRE(!channel.ok());
+  CHECK(!absl::IsUnavailable(channel.status()));
+  CHECK(Mentions(channel.status(), "RDMA device"));
+}
+
+TEST_CASE("a refused request says so at this end") {
+  const std::string host = RequireRdmaAddress();
+  const auto connecting = NewTransport("verbs://" + host + ":1");
+  const auto accepting = NewTransport("verbs://" + host + ":0");
+  const Ends ends = Meet(*connecting, *accepting, "verbs://" + host + ":0", "");
+  auto here = connecting->Register(std::span(Page()).first(4096), RemoteAccess::kNone);
+  REQUIRE(here.ok());
+  const WorkRequest request{.opcode = Opcode::kRead,
+                            .signaled = true,
+                            .local = Page().data(),
+                            .length = 8,
+                            .local_key = (*here)->local_key(),
+                            .remote_address = (*here)->remote_address(),
+                            .remote_key = 0x12345};
+  REQUIRE(ends.connecting->Post(request) == PostResult::kOk);
+  std::array<Completion, 1> completion;
+  const absl::Time deadline = absl::Now() + kPatience;
+  while (ends.connecting->Poll(completion) == 0 && absl::Now() < deadline) std::this_thread::yield();
+  CHECK(completion[0].status == CompletionStatus::kError);
+  CHECK(absl::IsPermissionDenied(ends.connecting->failure()));
+  CHECK(Mentions(ends.connecting->failure(), "READ"));
+}
+
+TEST_CASE("memory that can only be read can be offered for reading") {
+  const auto transport = NewTransport("verbs://" + RequireRdmaAddress() + ":0");
+  void* const memory = mmap(nullptr, 65536, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  REQUIRE(memory != MAP_FAILED);
+  const absl::Cleanup unmap = [memory] { munmap(memory, 65536); };
+  const std::span bytes(static_cast<std::byte*>(memory), 65536);
+  CHECK(transport->Register(bytes, RemoteAccess::kRead).ok());
+  CHECK(absl::IsInvalidArgument(transport->Register(bytes, RemoteAccess::kWrite).status()));
+}
+
+// Without CAP_IPC_LOCK, which root has, the limit of locked memory holds. False: that cannot be arranged.
+bool DropLockCapability(bool drop) {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  std::array<__user_cap_data_struct, 2> data{};
+  if (syscall(SYS_capget, &header, data.data()) != 0) return false;
+  const std::uint32_t bit = 1u << CAP_IPC_LOCK;
+  if ((data[0].permitted & bit) == 0) return drop;
+  data[0].effective = drop ? data[0].effective & ~bit : data[0].effective | bit;
+  return syscall(SYS_capset, &header, data.data()) == 0;
+}
+
+TEST_CASE("memory beyond the limit of locked memory is refused with size, limit and remedy") {
+  const auto transport = NewTransport("verbs://" + RequireRdmaAddress() + ":0");
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_MEMLOCK, &before) == 0);
+  const rlimit low{65536, before.rlim_max};
+  constexpr std::size_t kBytes = 8u << 20;
+  void* const memory = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  REQUIRE(memory != MAP_FAILED);
+  REQUIRE(setrlimit(RLIMIT_MEMLOCK, &low) == 0);
+  const absl::Cleanup restore = [&] {
+    setrlimit(RLIMIT_MEMLOCK, &before);
+    DropLockCapability(false);
+    munmap(memory, kBytes);
+  };
+  REQUIRE(DropLockCapability(true));
+  const auto registered = transport->Register({static_cast<std::byte*>(memory), kBytes}, RemoteAccess::kWrite);
+  CHECK(absl::IsResourceExhausted(registered.status()));
+  CHECK(Mentions(registered.status(), "8388608"));
+  CHECK(Mentions(registered.status(), "65536"));
+  CHECK(Mentions(registered.status(), "ulimit -l unlimited"));
+}
+
+}  // namespace
+}  // namespace farfault
