@@ -44,10 +44,11 @@ void AddOptions(CLI::App& command, DemoOptions& options) {
             const std::string scheme = text.substr(0, text.find('?'));
             if (scheme != "sim" && scheme != "verbs" && text != "tcp") {
               throw CLI::ValidationError(
-                  "--transport", fmt::format("the demo cannot run over \"{}\": choose tcp or verbs (two processes; verbs "
-                                             "needs an RDMA device) or sim (two sides of one process; "
-                                             "\"sim?latency=5us&bandwidth=10Gbps\" for a network of your choice)",
-                                             text));
+                  "--transport",
+                  fmt::format("the demo cannot run over \"{}\": choose tcp or verbs (two processes; verbs "
+                              "needs an RDMA device) or sim (two sides of one process; "
+                              "\"sim?latency=5us&bandwidth=10Gbps\" for a network of your choice)",
+                              text));
             }
             options.transport = text;
           },

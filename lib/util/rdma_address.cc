@@ -58,10 +58,10 @@ absl::StatusOr<std::string> OwnRdmaAddress() {
   if (const char* const given = std::getenv("FARFAULT_ADDRESS"); given != nullptr && *given != '\0') return given;
   const std::string address = AddressOf(interfaces);
   if (!address.empty()) return address;
-  return absl::NotFoundError(
-      fmt::format("no network interface of an RDMA device ({}) has an IPv4 address: give one an address (ip address add "
-                  "… dev {}), or set FARFAULT_ADDRESS",
-                  fmt::join(interfaces, ", "), *interfaces.begin()));
+  return absl::NotFoundError(fmt::format(
+      "no network interface of an RDMA device ({}) has an IPv4 address: give one an address (ip address add "
+      "… dev {}), or set FARFAULT_ADDRESS",
+      fmt::join(interfaces, ", "), *interfaces.begin()));
 }
 
 }  // namespace farfault

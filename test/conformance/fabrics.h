@@ -19,8 +19,8 @@ struct Fabric {
   bool services_differ = true;
 };
 
-/// Those that run on any machine; with FARFAULT_FABRICS=verbs in the environment those that need an RDMA device. Without
-/// one the test case is skipped, or fails where it is expected (FARFAULT_REQUIRE_VERBS=1).
+/// Those that run on any machine; with FARFAULT_FABRICS=verbs in the environment those that need an RDMA device.
+/// Without one the test case is skipped, or fails where it is expected (FARFAULT_REQUIRE_VERBS=1).
 std::vector<Fabric> ConformanceFabrics();
 
 /// A fabric, and how each end of a channel is served.

@@ -116,7 +116,8 @@ TEST_CASE("devices, ports and traffic classes can be forced") {
   const Ends ends = Meet(*connecting, *accepting, "verbs://0.0.0.0:0?tclass=106&device=" + device,
                          "?port=1&tclass=106&device=" + device);
   CheckTraffic(*connecting, *accepting, ends);
-  const auto none = connecting->Connect("verbs://" + host + ":1?gid=60000&device=" + device, {}, {}, absl::Now() + kPatience);
+  const auto none =
+      connecting->Connect("verbs://" + host + ":1?gid=60000&device=" + device, {}, {}, absl::Now() + kPatience);
   CHECK(absl::IsInvalidArgument(none.status()));
   CHECK(Mentions(none.status(), "GID 60000"));
 }
@@ -160,8 +161,8 @@ TEST_CASE("queues that no device has are refused") {
   const auto connecting = NewTransport("verbs://" + host + ":1");
   auto listener = accepting->Listen("verbs://" + host + ":0");
   REQUIRE(listener.ok());
-  const auto channel = connecting->Connect((*listener)->address(), {}, {.send_slots = 1u << 20, .receive_slots = 1u << 20},
-                                           absl::Now() + kPatience);
+  const auto channel = connecting->Connect(
+      (*listener)->address(), {}, {.send_slots = 1u << 20, .receive_slots = 1u << 20}, absl::Now() + kPatience);
   REQUIRE(!channel.ok());
   CHECK(!absl::IsUnavailable(channel.status()));
   CHECK(Mentions(channel.status(), "RDMA device"));

@@ -11,7 +11,8 @@
 
 namespace farfault {
 
-/// A source that listens on a free port (SessionListenAddress), made on a thread of its own since that waits for the peer.
+/// A source that listens on a free port (SessionListenAddress), made on a thread of its own since that waits for the
+/// peer.
 class ListeningSource {
  public:
   /// Returns when the port is known. The image outlives this object.

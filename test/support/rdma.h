@@ -11,8 +11,8 @@ std::string RequireRdmaAddress();
 
 /// FARFAULT_FABRICS=verbs: the tests are to run over an RDMA device.
 bool OverVerbs();
-/// Where a session of a test listens, at a port of the system's choice: "tcp://127.0.0.1:0", or over verbs an address as
-/// RequireRdmaAddress finds it.
+/// Where a session of a test listens, at a port of the system's choice: "tcp://127.0.0.1:0", or over verbs an address
+/// as RequireRdmaAddress finds it.
 std::string SessionListenAddress();
 
 }  // namespace farfault

@@ -114,7 +114,8 @@ std::string DemoRun::ListenAddress(std::size_t index) const {
   const std::size_t question = options_.transport.find('?');
   const std::string scheme = options_.transport.substr(0, question);
   const std::string query = question == std::string::npos ? "" : options_.transport.substr(question);
-  return single_process() ? fmt::format("sim://demo-{}{}", index, query) : fmt::format("{}://{}:0{}", scheme, host_, query);
+  return single_process() ? fmt::format("sim://demo-{}{}", index, query)
+                          : fmt::format("{}://{}:0{}", scheme, host_, query);
 }
 
 MovePlan DemoRun::PlanOf(const Method& method, std::size_t index) const {

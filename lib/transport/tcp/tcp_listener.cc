@@ -174,8 +174,10 @@ absl::Status TcpListener::AcceptSockets() {
       continue;
     }
     if (pending_.size() == kMostPending) pending_.pop_front();
-    pending_.push_back(
-        {.socket = std::move(fd), .peer = peer.ToUrl(kTcpScheme), .deadline = absl::Now() + kHelloTimeout, .hello = {}});
+    pending_.push_back({.socket = std::move(fd),
+                        .peer = peer.ToUrl(kTcpScheme),
+                        .deadline = absl::Now() + kHelloTimeout,
+                        .hello = {}});
   }
   return absl::OkStatus();
 }

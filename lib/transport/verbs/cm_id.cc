@@ -36,8 +36,8 @@ void CmId::OnCmEvent(const rdma_cm_event& event) {
 
 std::optional<CmId::Event> CmId::Wait(absl::Time deadline) {
   const MutexLock lock(&mutex_);
-  const bool came = changed_.WaitUntil(&mutex_, deadline,
-                                       [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return !waiting_.empty(); });
+  const bool came =
+      changed_.WaitUntil(&mutex_, deadline, [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return !waiting_.empty(); });
   if (!came) return std::nullopt;
   Event event = std::move(waiting_.front());
   waiting_.pop_front();

@@ -20,7 +20,7 @@
 namespace farfault {
 
 /// One rdma_cm_id: one attempt to listen or to connect, and what comes of it. It is never used for a second one, so an
-/// answer to an attempt that was given up finds nobody whom it could mislead. Ends before its queue pair does.
+/// answer to an attempt that was given up finds nobody whom it could mislead.
 class CmId final : private CmEventHandler {
  public:
   /// What stays of an rdma_cm_event.

@@ -50,7 +50,8 @@ absl::StatusOr<SocketAddress> AddressOfDevice(ibv_context* device, const VerbsCh
     if (address.family() == family) return address;
   }
   return absl::InvalidArgumentError(fmt::format(
-      "RDMA device {}{}{} has no {} address for RoCE (`ibv_devinfo -v` shows its GIDs; they follow from the addresses of "
+      "RDMA device {}{}{} has no {} address for RoCE (`ibv_devinfo -v` shows its GIDs; they follow from the addresses "
+      "of "
       "its network interface); devices of InfiniBand and iWARP are chosen by the address in the URL instead",
       ibv_get_device_name(device->device), choice.port ? fmt::format(", port {}", *choice.port) : "",
       choice.gid ? fmt::format(", GID {}", *choice.gid) : "", family == AF_INET ? "IPv4" : "IPv6"));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "lib/transport/channel_slots.h"
 #include "lib/transport/verbs/verbs_error.h"
@@ -14,14 +15,16 @@ namespace {
 // One more than the owner's: the channel's own question whether the peer is still there.
 constexpr std::uint32_t kOwnSlots = 1;
 constexpr std::uint8_t kReceiverNotReadyDelay = 12;  // 0.64 ms (InfiniBand Architecture, table 46).
+// Of ibv_qp_attr_mask: addresses on Ethernet, which kernels also name where there are none.
+constexpr int kEthernetBits = 0xe00000;
 
 // Fewer than asked for are enough as long as work goes on; the owner sees how many there are.
 absl::StatusOr<std::uint32_t> GrantSlots(std::uint32_t asked, std::uint32_t most, std::string_view device,
                                          std::string_view what) {
   if (2 * most < asked) {
-    return absl::FailedPreconditionError(
-        fmt::format("RDMA device {} has queues for {} {} at most, and this channel needs {}: use another device, or tcp://",
-                    device, most, what, asked));
+    return absl::FailedPreconditionError(fmt::format(
+        "RDMA device {} has queues for {} {} at most, and this channel needs {}: use another device, or tcp://", device,
+        most, what, asked));
   }
   return std::min(asked, most);
 }
@@ -32,7 +35,8 @@ ibv_qp* CreateOn(rdma_cm_id* id, ibv_pd* domain, ibv_qp_init_attr& attributes) {
     ibv_qp_init_attr asked = attributes;
     if (rdma_create_qp(id, domain, &asked) == 0) {
       attributes.cap = asked.cap;
-      return id->qp;
+      // From here on it is none of the library's business; see MakeReady.
+      return std::exchange(id->qp, nullptr);
     }
     if (attributes.cap.max_inline_data == 0 || (errno != EINVAL && errno != ENOMEM)) return nullptr;
     attributes.cap.max_inline_data /= 2;
@@ -52,10 +56,10 @@ absl::StatusOr<QueuePair> CreateQueuePair(const VerbsDevice& device, const CmId&
   if (!receive_slots.ok()) return receive_slots.status();
   const std::uint64_t completions = std::uint64_t{*send_slots} + kOwnSlots + *receive_slots;
   if (completions > static_cast<std::uint64_t>(std::max(0, limits.max_cqe))) {
-    return absl::FailedPreconditionError(
-        fmt::format("RDMA device {} has completion queues for {} entries at most, and this channel needs {}: use another "
-                    "device, or tcp://",
-                    device.name(), limits.max_cqe, completions));
+    return absl::FailedPreconditionError(fmt::format(
+        "RDMA device {} has completion queues for {} entries at most, and this channel needs {}: use another "
+        "device, or tcp://",
+        device.name(), limits.max_cqe, completions));
   }
 
   QueuePair made;
@@ -65,11 +69,11 @@ absl::StatusOr<QueuePair> CreateQueuePair(const VerbsDevice& device, const CmId&
   if (made.completion_channel == nullptr) {
     return RdmaError(fmt::format("RDMA device {} has no completion channel left", device.name()), errno);
   }
-  made.completion_queue.reset(ibv_create_cq(device.context(), static_cast<int>(completions), nullptr,
-                                            made.completion_channel.get(), 0));
+  made.completion_queue.reset(
+      ibv_create_cq(device.context(), static_cast<int>(completions), nullptr, made.completion_channel.get(), 0));
   if (made.completion_queue == nullptr) {
-    return RdmaError(fmt::format("RDMA device {} has no completion queue of {} entries left", device.name(), completions),
-                     errno);
+    return RdmaError(
+        fmt::format("RDMA device {} has no completion queue of {} entries left", device.name(), completions), errno);
   }
   ibv_qp_init_attr attributes{};
   attributes.send_cq = attributes.recv_cq = made.completion_queue.get();
@@ -95,12 +99,38 @@ absl::StatusOr<QueuePair> CreateQueuePair(const VerbsDevice& device, const CmId&
   return made;
 }
 
-absl::StatusOr<ConnectionProperties> TuneConnection(ibv_qp* queue_pair) {
+ReadDepth ReadDepthOf(const ibv_device_attr& device, const VerbsChoice& choice) {
+  // As the library takes the device's numbers, which it compares with.
+  const auto most = [](int number) { return static_cast<std::uint8_t>(std::clamp(number, 0, 254)); };
+  return {std::min(most(device.max_qp_init_rd_atom), choice.reads.value_or(254)), most(device.max_qp_rd_atom)};
+}
+
+absl::Status MakeReady(ibv_qp* queue_pair, const CmId& id, std::optional<ReadDepth> depth) {
+  ibv_port_attr port{};
+  const bool infiniband =
+      ibv_query_port(id->verbs, id->port_num, &port) == 0 && port.link_layer == IBV_LINK_LAYER_INFINIBAND;
+  for (const ibv_qp_state state : {IBV_QPS_INIT, IBV_QPS_RTR, IBV_QPS_RTS}) {
+    ibv_qp_attr attributes{};
+    attributes.qp_state = state;
+    int mask = 0;
+    if (rdma_init_qp_attr(id.get(), &attributes, &mask) != 0) {
+      return RdmaError("the connection manager does not tell a queue pair's properties", errno);
+    }
+    if (state == IBV_QPS_RTR && infiniband) mask &= ~kEthernetBits;
+    attributes.min_rnr_timer = kReceiverNotReadyDelay;
+    if (depth) {
+      attributes.max_dest_rd_atomic = depth->peers;
+      attributes.max_rd_atomic = depth->own;
+    }
+    if (const int error = ibv_modify_qp(queue_pair, &attributes, mask); error != 0) {
+      return RdmaError("a queue pair cannot be connected", error);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ConnectionProperties> PropertiesOf(ibv_qp* queue_pair) {
   ibv_qp_attr attributes{};
-  attributes.qp_state = IBV_QPS_RTS;
-  attributes.min_rnr_timer = kReceiverNotReadyDelay;
-  // Only a matter of speed: a device that refuses goes on with rdma_cm's, and iWARP has none.
-  static_cast<void>(ibv_modify_qp(queue_pair, &attributes, IBV_QP_STATE | IBV_QP_MIN_RNR_TIMER));
   ibv_qp_init_attr unused{};
   if (const int error = ibv_query_qp(queue_pair, &attributes, IBV_QP_MAX_QP_RD_ATOMIC | IBV_QP_PATH_MTU, &unused);
       error != 0) {

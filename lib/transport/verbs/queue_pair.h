@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -33,19 +34,30 @@ struct QueuePair {
   UniqueMr bounce;
 };
 
-/// Made on `id`, which is bound to `device`, and not connected yet. kFailedPrecondition when the device has no queues of
-/// this size.
+/// Made for `id`, which is bound to `device`, and not connected yet. kFailedPrecondition when the device has no queues
+/// of this size.
 absl::StatusOr<QueuePair> CreateQueuePair(const VerbsDevice& device, const CmId& id, const ChannelOptions& options,
                                           const VerbsChoice& choice);
 
-/// What both ends have agreed to, once connected.
+/// READs that may be on their way at once.
+struct ReadDepth {
+  std::uint8_t own = 0;    ///< Of this side; rdma_cm: initiator_depth.
+  std::uint8_t peers = 0;  ///< Of the peer; rdma_cm: responder_resources.
+};
+/// What `device` can do, bounded by what this side has chosen.
+ReadDepth ReadDepthOf(const ibv_device_attr& device, const VerbsChoice& choice);
+
+/// Takes the queue pair to where it receives and sends, since `id` knows of the peer's. rdma_cm's library would do the
+/// same, but has a SEND that finds no receive wait for 655 ms. Without `depth`: as the two ends have agreed.
+absl::Status MakeReady(ibv_qp* queue_pair, const CmId& id, std::optional<ReadDepth> depth);
+
+/// What both ends have agreed to, once the queue pair is ready.
 struct ConnectionProperties {
   std::uint32_t max_outstanding_reads = 0;
   std::uint32_t mtu = 0;
 };
-/// Also lets a peer whose SEND finds no receive try again soon; rdma_cm would have it wait for 655 ms.
 /// kFailedPrecondition when no READ may be on its way at all.
-absl::StatusOr<ConnectionProperties> TuneConnection(ibv_qp* queue_pair);
+absl::StatusOr<ConnectionProperties> PropertiesOf(ibv_qp* queue_pair);
 
 }  // namespace farfault
 

@@ -87,11 +87,11 @@ VerbsChannel::~VerbsChannel() {
   if (unacknowledged_ > 0) ibv_ack_cq_events(parts_.completion_queue.get(), unacknowledged_);
 }
 
-absl::Status VerbsChannel::Start() {
-  absl::StatusOr<ConnectionProperties> properties = TuneConnection(parts_.queue_pair.get());
+absl::Status VerbsChannel::MakeReady(std::optional<ReadDepth> depth) {
+  if (absl::Status ready = farfault::MakeReady(parts_.queue_pair.get(), *id_, depth); !ready.ok()) return ready;
+  const absl::StatusOr<ConnectionProperties> properties = PropertiesOf(parts_.queue_pair.get());
   if (!properties.ok()) return properties.status();
   properties_ = *properties;
-  id_->Forward(*this);
   return absl::OkStatus();
 }
 
@@ -281,8 +281,8 @@ std::size_t VerbsChannel::Poll(std::span<Completion> out) {
   return count + second.Reap(out.subspan(count));
 }
 
-// Only for channels that are broken. What was posted while another thread closed the channel, and everything of a device
-// that has been removed, may never come back by itself.
+// Only for channels that are broken. What was posted while another thread closed the channel, and everything of a
+// device that has been removed, may never come back by itself.
 void VerbsChannel::Urge() {
   if (parts_.queue_pair == nullptr) return;
   const Clock::time_point now = Clock::now();
@@ -310,8 +310,7 @@ void VerbsChannel::DestroyQueuePair() {
     const MutexLock lock(&ending_);
     id = std::move(id_);
   }
-  // Not under the lock: it waits for handlers that may want it. And before the queue pair, which the connection
-  // manager's library may still be looking at until then.
+  // Not under the lock: it waits for handlers that may want it.
   id.reset();
   parts_.queue_pair.reset();
 }

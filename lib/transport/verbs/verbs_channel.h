@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,8 +24,8 @@
 
 namespace farfault {
 
-/// One reliable-connected queue pair. The peer's one-sided requests are executed by the device, so both kinds of service
-/// are the same.
+/// One reliable-connected queue pair. The peer's one-sided requests are executed by the device, so both kinds of
+/// service are the same.
 ///
 /// The order that the header promises is that of reliable connections (InfiniBand Architecture, 10.8.3.3): no request
 /// asks for a fence. Requests behind a READ do not wait for it, and a READ whose answer was lost is executed once more.
@@ -33,13 +34,17 @@ class VerbsChannel final : public Channel, private CmEventHandler, private Queue
   /// `id` has been asked to connect neither way yet. `who` begins every message.
   static absl::StatusOr<std::unique_ptr<VerbsChannel>> Create(std::unique_ptr<CmId> id, QueuePair queue_pair,
                                                               std::string who);
-  /// In two phases: the queue pair goes into the error state, in which it touches no memory any more and gives back what
-  /// was posted; then everything is destroyed.
+  /// In two phases: the queue pair goes into the error state, in which it touches no memory any more and gives back
+  /// what was posted; then everything is destroyed.
   ~VerbsChannel() override;
 
   CmId& id() { return *id_; }
+  /// In the order of their use. The queue pair's number, for the connection manager.
+  std::uint32_t number() const { return parts_.queue_pair->qp_num; }
+  /// The peer's queue pair is known.
+  absl::Status MakeReady(std::optional<ReadDepth> depth);
   /// The connection stands, or this side has accepted it: hears what becomes of it from now on.
-  absl::Status Start();
+  void Start() { id_->Forward(*this); }
 
   using Channel::Post;
   PostResult Post(std::span<const WorkRequest> chain) override;

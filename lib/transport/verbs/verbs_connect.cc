@@ -38,11 +38,24 @@ absl::Status WaitFor(CmId& id, rdma_cm_event_type wanted, std::string_view where
   return ConnectError(where, event->type, event->status, event->private_data);
 }
 
-// Empty: the connection stands. Otherwise how it failed.
-std::optional<CmId::Event> Establish(CmId& id, absl::Time deadline) {
-  std::optional<CmId::Event> event = id.Wait(deadline);
-  if (!event) event = CmId::Event{RDMA_CM_EVENT_UNREACHABLE, ETIMEDOUT, {}};
-  return event->type == RDMA_CM_EVENT_ESTABLISHED ? std::nullopt : event;
+// Asks the peer. When it accepts it says RDMA_CM_EVENT_CONNECT_RESPONSE, or on iWARP RDMA_CM_EVENT_ESTABLISHED.
+absl::StatusOr<CmId::Event> Ask(VerbsChannel& channel, const VerbsDevice& device, const VerbsAddress& address,
+                                const PrivateData& private_data, std::string_view where, absl::Time deadline) {
+  const ReadDepth depth = ReadDepthOf(device.attributes(), address.choice);
+  rdma_conn_param parameters{};
+  parameters.private_data = private_data.data();
+  parameters.private_data_len = static_cast<std::uint8_t>(private_data.size());
+  parameters.responder_resources = depth.peers;
+  parameters.initiator_depth = depth.own;
+  parameters.retry_count = 7;
+  parameters.rnr_retry_count = 7;  // For ever.
+  parameters.qp_num = channel.number();
+  if (rdma_connect(channel.id().get(), &parameters) != 0) {
+    return RdmaError(fmt::format("cannot connect to {}", where), errno);
+  }
+  std::optional<CmId::Event> event = channel.id().Wait(deadline);
+  if (!event) return TooLate(where);
+  return *std::move(event);
 }
 
 absl::StatusOr<std::unique_ptr<VerbsChannel>> Prepare(VerbsTransport& transport, const VerbsAddress& address,
@@ -65,23 +78,20 @@ absl::StatusOr<std::unique_ptr<Channel>> ConnectTo(VerbsTransport& transport, co
   for (int attempt = 0;; ++attempt) {
     absl::StatusOr<std::unique_ptr<VerbsChannel>> channel = Prepare(transport, address, peer, options, deadline);
     if (!channel.ok()) return channel.status();
-    rdma_conn_param parameters{};
-    parameters.private_data = private_data.data();
-    parameters.private_data_len = static_cast<std::uint8_t>(private_data.size());
-    parameters.responder_resources = RDMA_MAX_RESP_RES;
-    parameters.initiator_depth = address.choice.reads.value_or(RDMA_MAX_INIT_DEPTH);
-    parameters.retry_count = 7;
-    parameters.rnr_retry_count = 7;  // For ever.
     CmId& id = (*channel)->id();
-    if (rdma_connect(id.get(), &parameters) != 0) return RdmaError(fmt::format("cannot connect to {}", where), errno);
-    const std::optional<CmId::Event> failed = Establish(id, deadline);
-    if (!failed) {
-      if (absl::Status started = (*channel)->Start(); !started.ok()) return started;
-      return *std::move(channel);
+    const absl::StatusOr<VerbsDevice*> device = transport.DeviceOf(id);
+    if (!device.ok()) return device.status();
+    const absl::StatusOr<CmId::Event> answer = Ask(**channel, **device, address, private_data, where, deadline);
+    if (!answer.ok()) return answer.status();
+    if (attempt < kStaleRetries && IsStale(answer->type, answer->status)) continue;
+    const bool accepted = answer->type == RDMA_CM_EVENT_CONNECT_RESPONSE || answer->type == RDMA_CM_EVENT_ESTABLISHED;
+    if (!accepted) return ConnectError(where, answer->type, answer->status, answer->private_data);
+    if (absl::Status ready = (*channel)->MakeReady(std::nullopt); !ready.ok()) return ready;
+    if (answer->type == RDMA_CM_EVENT_CONNECT_RESPONSE && rdma_establish(id.get()) != 0) {
+      return RdmaError(fmt::format("the connection to {} cannot be completed", where), errno);
     }
-    if (attempt < kStaleRetries && IsStale(failed->type, failed->status)) continue;
-    if (absl::Now() >= deadline) return TooLate(where);
-    return ConnectError(where, failed->type, failed->status, failed->private_data);
+    (*channel)->Start();
+    return *std::move(channel);
   }
 }
 

@@ -48,15 +48,14 @@ absl::Status Rejected(std::string_view where, int reason, std::span<const std::b
       return absl::UnavailableError(
           fmt::format("nobody listens at {}: start the peer, or check the host and the port", where));
     case kRejectByConsumer:
-      return absl::UnavailableError(
-          fmt::format("what listens at {} took no notice of the request: it stopped, is overloaded or is not farfault",
-                      where));
+      return absl::UnavailableError(fmt::format(
+          "what listens at {} took no notice of the request: it stopped, is overloaded or is not farfault", where));
     case kRejectNoQueuePair:
     case kRejectNoResources:
       return absl::UnavailableError(fmt::format("the host of {} has no resources for another connection", where));
     case kRejectStale:
-      return absl::UnavailableError(
-          fmt::format("the host of {} still has a connection of an earlier process; try again in a few seconds", where));
+      return absl::UnavailableError(fmt::format(
+          "the host of {} still has a connection of an earlier process; try again in a few seconds", where));
     case kRejectTimeout:
       return absl::UnavailableError(fmt::format("the peer at {} gave up while it was being connected to", where));
     default:
@@ -81,10 +80,10 @@ absl::Status NoConnectionManager(int error) {
     return absl::PermissionDeniedError(
         "/dev/infiniband/rdma_cm may not be opened by this user: chmod a+rw it, or join the group that it belongs to");
   }
-  return absl::NotFoundError(
-      fmt::format("this host cannot make RDMA connections ({}): load the kernel's connection manager (modprobe rdma_ucm) "
-                  "and have an RDMA device; {}; or use tcp://",
-                  ErrorText(error), kMakeDevice));
+  return absl::NotFoundError(fmt::format(
+      "this host cannot make RDMA connections ({}): load the kernel's connection manager (modprobe rdma_ucm) "
+      "and have an RDMA device; {}; or use tcp://",
+      ErrorText(error), kMakeDevice));
 }
 
 absl::Status NoRdmaDevice() {
@@ -127,17 +126,18 @@ absl::Status ResolveError(std::string_view where, int error) {
   switch (error < 0 ? -error : error) {
     case ENODEV:
     case EADDRNOTAVAIL:
-      return absl::UnavailableError(
-          fmt::format("{} is not reached through an RDMA device of this host: its route (`ip route get`) must lead over "
-                      "the network interface of one that is up (`rdma link` shows both); {}",
-                      where, kMakeDevice));
+      return absl::UnavailableError(fmt::format(
+          "{} is not reached through an RDMA device of this host: its route (`ip route get`) must lead over "
+          "the network interface of one that is up (`rdma link` shows both); {}",
+          where, kMakeDevice));
     case ETIMEDOUT:
     case EHOSTUNREACH:
     case ENETUNREACH:
     case ENETDOWN:
-      return absl::UnavailableError(fmt::format("{} cannot be reached: {}; check the address, routes, the link and the "
-                                                "port of the RDMA device (`rdma link`)",
-                                                where, ErrorText(error)));
+      return absl::UnavailableError(
+          fmt::format("{} cannot be reached: {}; check the address, routes, the link and the "
+                      "port of the RDMA device (`rdma link`)",
+                      where, ErrorText(error)));
     case EINVAL:
       return absl::InvalidArgumentError(
           fmt::format("{} is not an address that one can connect to from this host's RDMA device", where));
@@ -155,10 +155,11 @@ absl::Status ConnectError(std::string_view where, rdma_cm_event_type event, int 
     case RDMA_CM_EVENT_ROUTE_ERROR:
       return ResolveError(where, status);
     case RDMA_CM_EVENT_UNREACHABLE:
-      return absl::UnavailableError(fmt::format(
-          "the host of {} did not answer: check that it is up, has an RDMA device at this address, and that no firewall "
-          "drops RoCE (UDP port 4791)",
-          where));
+      return absl::UnavailableError(
+          fmt::format("the host of {} did not answer: check that it is up, has an RDMA device at this address, and "
+                      "that no firewall "
+                      "drops RoCE (UDP port 4791)",
+                      where));
     case RDMA_CM_EVENT_DEVICE_REMOVAL:
       return absl::UnavailableError(fmt::format("this host's RDMA device was removed while connecting to {}", where));
     default:
@@ -203,23 +204,25 @@ Failure CompletionFailure(Opcode opcode, ibv_wc_status status) {
     case IBV_WC_WR_FLUSH_ERR:
       return {absl::StatusCode::kUnavailable, "the connection was lost", true};
     case IBV_WC_REM_ACCESS_ERR:
-      return {absl::StatusCode::kPermissionDenied,
-              fmt::format("the peer refused this side's {}: the key is unknown or revoked, or the range reaches outside "
-                          "the registered memory, or the memory is closed to it",
-                          name)};
+      return {
+          absl::StatusCode::kPermissionDenied,
+          fmt::format("the peer refused this side's {}: the key is unknown or revoked, or the range reaches outside "
+                      "the registered memory, or the memory is closed to it",
+                      name)};
     case IBV_WC_LOC_PROT_ERR:
     case IBV_WC_LOC_ACCESS_ERR:
       return {absl::StatusCode::kPermissionDenied,
               fmt::format("the local bytes of a {} are not inside the memory of their local key", name)};
     case IBV_WC_LOC_LEN_ERR:
-      return {absl::StatusCode::kOutOfRange,
-              opcode == Opcode::kReceive ? "the peer's message is longer than the buffer that waits for it"
-                                         : fmt::format("a {} is longer than the device allows", name)};
+      return {absl::StatusCode::kOutOfRange, opcode == Opcode::kReceive
+                                                 ? "the peer's message is longer than the buffer that waits for it"
+                                                 : fmt::format("a {} is longer than the device allows", name)};
     case IBV_WC_REM_INV_REQ_ERR:
-      return {absl::StatusCode::kOutOfRange,
-              fmt::format("the peer refused this side's {}: it is longer than the buffer that waits for it, or of a kind "
-                          "that its device does not do",
-                          name)};
+      return {
+          absl::StatusCode::kOutOfRange,
+          fmt::format("the peer refused this side's {}: it is longer than the buffer that waits for it, or of a kind "
+                      "that its device does not do",
+                      name)};
     case IBV_WC_RETRY_EXC_ERR:
     case IBV_WC_RESP_TIMEOUT_ERR:
       return {absl::StatusCode::kUnavailable,
@@ -239,10 +242,10 @@ Failure EventFailure(rdma_cm_event_type event, int status) {
     case RDMA_CM_EVENT_DEVICE_REMOVAL:
       return {absl::StatusCode::kUnavailable, "this host's RDMA device was removed"};
     default:
-      return {absl::StatusCode::kUnavailable,
-              fmt::format("the connection manager gave the channel up: {} ({})", rdma_event_str(event),
-                          ErrorText(status)),
-              true};
+      return {
+          absl::StatusCode::kUnavailable,
+          fmt::format("the connection manager gave the channel up: {} ({})", rdma_event_str(event), ErrorText(status)),
+          true};
   }
 }
 

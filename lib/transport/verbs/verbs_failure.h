@@ -14,8 +14,8 @@
 
 namespace farfault {
 
-/// Why a channel is broken. The first reason stays, but a real one takes the place of one that only follows from it: the
-/// news that the peer has hung up may come before the completion that says why. Thread-safe.
+/// Why a channel is broken. The first reason stays, but a real one takes the place of one that only follows from it:
+/// the news that the peer has hung up may come before the completion that says why. Thread-safe.
 class VerbsFailure {
  public:
   /// `who` begins the message: "channel 'demand' with verbs://192.0.2.7:7000".

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <optional>
@@ -53,12 +54,13 @@ absl::StatusOr<SocketAddress> AddressFor(const VerbsTransport& transport, const 
 class VerbsIncomingChannel final : public IncomingChannel {
  public:
   VerbsIncomingChannel(VerbsTransport& transport, const VerbsChoice& choice, std::unique_ptr<CmId> id,
-                       const PrivateData& private_data)
+                       const PrivateData& private_data, ReadDepth most)
       : transport_(transport),
         choice_(choice),
         id_(std::move(id)),
         peer_(PeerOf(id_->get())),
-        private_data_(private_data) {}
+        private_data_(private_data),
+        most_(most) {}
   ~VerbsIncomingChannel() override {
     if (id_ != nullptr) Reject(*id_);
   }
@@ -74,8 +76,8 @@ class VerbsIncomingChannel final : public IncomingChannel {
     absl::StatusOr<std::unique_ptr<VerbsChannel>> channel = VerbsChannel::Create(
         std::move(id_), *std::move(queue_pair), fmt::format("channel '{}' with {}", options.name, peer_));
     if (!channel.ok()) return channel.status();
-    if (absl::Status accepted = Agree((*channel)->id()); !accepted.ok()) return accepted;
-    if (absl::Status started = (*channel)->Start(); !started.ok()) return started;
+    if (absl::Status accepted = Agree(**channel, (*device)->attributes()); !accepted.ok()) return accepted;
+    (*channel)->Start();
     return *std::move(channel);
   }
 
@@ -85,24 +87,27 @@ class VerbsIncomingChannel final : public IncomingChannel {
     static_cast<void>(rdma_reject(id.get(), kRejection.data(), static_cast<std::uint8_t>(kRejection.size())));
   }
 
-  absl::Status Agree(CmId& id) {
+  absl::Status Agree(VerbsChannel& channel, const ibv_device_attr& device) {
+    ReadDepth depth = ReadDepthOf(device, choice_);
+    depth = {std::min(depth.own, most_.own), std::min(depth.peers, most_.peers)};
+    if (absl::Status ready = channel.MakeReady(depth); !ready.ok()) return ready;
     rdma_conn_param parameters{};
-    // No more than the peer has asked for, which the library looks after.
-    parameters.responder_resources = RDMA_MAX_RESP_RES;
-    parameters.initiator_depth = RDMA_MAX_INIT_DEPTH;
+    parameters.responder_resources = depth.peers;
+    parameters.initiator_depth = depth.own;
     parameters.rnr_retry_count = 7;  // For ever.
+    parameters.qp_num = channel.number();
+    CmId& id = channel.id();
     if (rdma_accept(id.get(), &parameters) != 0) return GivenUp(std::strerror(errno));
-    // Until then an end of this channel would be a rejection to the peer. When the peer's word is lost, this side goes on
-    // without: it will be repeated, and the queue pair is ready.
+    // Until then an end of this channel would be a rejection to the peer. When the peer's word is lost, this side goes
+    // on without: it will be repeated, and the queue pair is ready.
     const std::optional<CmId::Event> event = id.Wait(absl::Now() + kEstablishTimeout);
     if (!event || event->type == RDMA_CM_EVENT_ESTABLISHED) return absl::OkStatus();
     return GivenUp(rdma_event_str(event->type));
   }
 
   absl::Status GivenUp(std::string_view reason) const {
-    return absl::UnavailableError(
-        fmt::format("the connection from {} cannot be accepted, perhaps because it was given up meanwhile: {}", peer_,
-                    reason));
+    return absl::UnavailableError(fmt::format(
+        "the connection from {} cannot be accepted, perhaps because it was given up meanwhile: {}", peer_, reason));
   }
 
   VerbsTransport& transport_;
@@ -110,6 +115,7 @@ class VerbsIncomingChannel final : public IncomingChannel {
   std::unique_ptr<CmId> id_;
   const std::string peer_;
   const PrivateData private_data_;
+  const ReadDepth most_;
 };
 
 }  // namespace
@@ -133,10 +139,10 @@ absl::StatusOr<std::unique_ptr<Listener>> VerbsListener::Create(VerbsTransport& 
   if (id->verbs != nullptr) {
     const std::string_view name = ibv_get_device_name(id->verbs->device);
     if (!address.choice.device.empty() && address.choice.device != name) {
-      return absl::InvalidArgumentError(fmt::format("the address of {} belongs to RDMA device {}, not to {}: leave out one "
-                                                    "of the two, or write an address of {}",
-                                                    address.ToString(), name, address.choice.device,
-                                                    address.choice.device));
+      return absl::InvalidArgumentError(
+          fmt::format("the address of {} belongs to RDMA device {}, not to {}: leave out one "
+                      "of the two, or write an address of {}",
+                      address.ToString(), name, address.choice.device, address.choice.device));
     }
     const absl::StatusOr<VerbsDevice*> device = transport.DeviceOf(id);
     if (!device.ok()) return device.status();
@@ -158,8 +164,8 @@ void VerbsListener::OnCmEvent(const rdma_cm_event& event) {
     changed_.NotifyAll();
   }
   if (event.event != RDMA_CM_EVENT_CONNECT_REQUEST) return;
-  Request request{std::make_unique<CmId>(event.id), {}};
   const rdma_conn_param& connection = event.param.conn;
+  Request request{std::make_unique<CmId>(event.id), {}, {connection.initiator_depth, connection.responder_resources}};
   if (connection.private_data_len < kPrivateDataBytes) return;
   std::memcpy(request.private_data.data(), connection.private_data, kPrivateDataBytes);
   Request dropped;
@@ -185,7 +191,8 @@ absl::StatusOr<std::unique_ptr<IncomingChannel>> VerbsListener::Accept(absl::Tim
   }
   Request request = std::move(pending_.front());
   pending_.pop_front();
-  return std::make_unique<VerbsIncomingChannel>(transport_, choice_, std::move(request.id), request.private_data);
+  return std::make_unique<VerbsIncomingChannel>(transport_, choice_, std::move(request.id), request.private_data,
+                                                request.most);
 }
 
 void VerbsListener::Close() {

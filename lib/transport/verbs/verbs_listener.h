@@ -12,6 +12,7 @@
 #include "lib/transport/transport.h"
 #include "lib/transport/verbs/cm_events.h"
 #include "lib/transport/verbs/cm_id.h"
+#include "lib/transport/verbs/queue_pair.h"
 #include "lib/transport/verbs/verbs_address.h"
 #include "lib/transport/verbs/verbs_transport.h"
 #include "lib/util/mutex.h"
@@ -36,6 +37,7 @@ class VerbsListener final : public Listener, private CmEventHandler {
   struct Request {
     std::unique_ptr<CmId> id;
     PrivateData private_data{};
+    ReadDepth most;  // What the peer can do.
   };
 
   VerbsListener(VerbsTransport& transport, VerbsChoice choice, std::string address, std::unique_ptr<CmId> id)

@@ -104,10 +104,10 @@ absl::StatusOr<VerbsDevice*> VerbsTransport::Use(ibv_context* context) {
     device_ = *std::move(opened);
   }
   if (device_->context() == context) return device_.get();
-  return absl::FailedPreconditionError(
-      fmt::format("this connection would go through RDMA device {}, but the session's memory is registered with {}: use "
-                  "addresses of one device, or name it: verbs://HOST:PORT?device={}",
-                  ibv_get_device_name(context->device), device_->name(), device_->name()));
+  return absl::FailedPreconditionError(fmt::format(
+      "this connection would go through RDMA device {}, but the session's memory is registered with {}: use "
+      "addresses of one device, or name it: verbs://HOST:PORT?device={}",
+      ibv_get_device_name(context->device), device_->name(), device_->name()));
 }
 
 absl::StatusOr<VerbsDevice*> VerbsTransport::DeviceOf(const CmId& id) { return Use(id->verbs); }
@@ -119,7 +119,7 @@ absl::StatusOr<VerbsDevice*> VerbsTransport::AnyDevice() {
     if (device_ != nullptr) return device_.get();
   }
   const std::vector<ibv_context*> devices = Devices();
-  absl::StatusOr<ibv_context*> device = devices.size() == 1 ? devices.front()
+  absl::StatusOr<ibv_context*> device = devices.size() == 1              ? devices.front()
                                         : address_.choice.device.empty() ? DeviceByAddress()
                                                                          : FindDevice(address_.choice.device);
   if (!device.ok()) return device.status();

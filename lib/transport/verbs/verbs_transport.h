@@ -20,8 +20,8 @@ namespace farfault {
 
 /// RDMA through libibverbs and librdmacm, one reliable-connected queue pair per channel, `verbs://HOST:PORT`.
 ///
-/// All channels and memory of one transport belong to one device: the one that the address names, or to which it belongs
-/// or is routed.
+/// All channels and memory of one transport belong to one device: the one that the address names, or to which it
+/// belongs or is routed.
 class VerbsTransport final : public Transport {
  public:
   VerbsTransport(std::shared_ptr<CmEvents> events, UniqueDeviceList devices, VerbsAddress address)

@@ -13,7 +13,8 @@ namespace farfault {
 namespace {
 
 TEST_CASE("verbs addresses are taken apart, and what they say of this side stays here") {
-  const auto address = ParseVerbsAddress("verbs://[fe80::1%eth0]:7000?device=rxe0&port=2&gid=3&tclass=106&reads=1&inline=0");
+  const auto address =
+      ParseVerbsAddress("verbs://[fe80::1%eth0]:7000?device=rxe0&port=2&gid=3&tclass=106&reads=1&inline=0");
   REQUIRE(address.ok());
   CHECK(address->host_port.host == "fe80::1%eth0");
   CHECK(address->host_port.port == 7000);

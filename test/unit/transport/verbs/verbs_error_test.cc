@@ -80,8 +80,8 @@ TEST_CASE("memory that may not be locked says how much it is, the limit and the 
   const absl::Status limited = RegistrationError(3u << 20, RemoteAccess::kWrite, "rxe0", ENOMEM);
   REQUIRE(setrlimit(RLIMIT_MEMLOCK, &before) == 0);
   CHECK(absl::IsResourceExhausted(limited));
-  for (const std::string_view part : {"3145728 bytes", "rxe0", "65536 bytes", "RLIMIT_MEMLOCK", "ulimit -l unlimited",
-                                      "LimitMEMLOCK=infinity"}) {
+  for (const std::string_view part :
+       {"3145728 bytes", "rxe0", "65536 bytes", "RLIMIT_MEMLOCK", "ulimit -l unlimited", "LimitMEMLOCK=infinity"}) {
     CHECK(Mentions(limited, part));
   }
   CHECK(absl::IsInvalidArgument(RegistrationError(4096, RemoteAccess::kRead, "rxe0", EFAULT)));
