@@ -129,9 +129,14 @@ absl::StatusOr<std::unique_ptr<Channel>> ConnectVerbs(VerbsTransport& transport,
   const auto candidates = ResolveHostPort(kVerbsScheme, address.host_port, ResolveFor::kConnecting);
   if (!candidates.ok()) return candidates.status();
   absl::StatusOr<std::unique_ptr<Channel>> channel = absl::UnavailableError("no address");
+  std::size_t left = candidates->size();
   for (const SocketAddress& candidate : *candidates) {
-    channel = ConnectTo(transport, address, candidate, private_data, options, deadline);
-    if (!absl::IsUnavailable(channel.status())) break;
+    // An address that swallows everything leaves the others their share of the time.
+    const absl::Time now = absl::Now();
+    channel = ConnectTo(transport, address, candidate, private_data, options,
+                        left == 1 ? deadline : now + (deadline - now) / left);
+    --left;
+    if (!absl::IsUnavailable(channel.status()) && !absl::IsDeadlineExceeded(channel.status())) break;
   }
   return channel;
 }
