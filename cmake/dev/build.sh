@@ -121,8 +121,7 @@ sanitized() {
   need_packages build test
   export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1}
   export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
-  # A process whose threads wait for pages that never come ends without joining anybody: that is no leak.
-  export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1:report_thread_leaks=0}
+  export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
   configure "$kind" EXAMPLES CLI TESTS
   build "build-$kind"
   # A sanitized program would see nothing of the machines that ./dev vm starts.

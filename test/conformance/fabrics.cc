@@ -11,7 +11,8 @@ std::vector<Fabric> VerbsFabrics() {
     return Fabric{.name = name,
                   .listen_address = "verbs://" + host + ":0" + choice,
                   .unused_address = "verbs://" + host + ":1" + choice,
-                  .services_differ = false};
+                  .services_differ = false,
+                  .refuses_whole_messages = false};
   };
   return {fabric("verbs", ""), fabric("verbs with one READ at a time and no inline data", "?reads=1&inline=0")};
 }

@@ -17,6 +17,9 @@ struct Fabric {
   std::string unused_address;
   /// Whether it makes a difference to the transport how a channel is served.
   bool services_differ = true;
+  /// Whether a message that is too long for its receive leaves the whole buffer as it was. On a queue pair its first
+  /// packets have landed by the time that the receive turns out to be too short.
+  bool refuses_whole_messages = true;
 };
 
 /// Those that run on any machine; with FARFAULT_FABRICS=verbs in the environment those that need an RDMA device.

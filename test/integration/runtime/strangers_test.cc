@@ -42,6 +42,13 @@ SourceOptions Impatient() {
   return options;
 }
 
+SourceOptions Patient() {
+  SourceOptions options;
+  options.peer_timeout = absl::Seconds(60);
+  options.handshake_timeout = absl::Seconds(60);
+  return options;
+}
+
 // A peer made of the protocol's own parts, so that it can stop or lie at any step.
 class RawPeer {
  public:
@@ -211,10 +218,7 @@ TEST_CASE("a source can be asked for its regions and goes on waiting") {
 TEST_CASE("silent peers delay nobody, however long each of them is given") {
   RequireUserfaultfd();
   GuestImage image(kOneRegion);
-  SourceOptions options;
-  options.peer_timeout = absl::Seconds(60);
-  options.handshake_timeout = absl::Seconds(60);
-  ListeningSource source(image, std::move(options));
+  ListeningSource source(image, Patient());
   std::vector<std::unique_ptr<RawPeer>> mute;
   for (int i = 0; i < 8; ++i) mute.push_back(std::make_unique<RawPeer>(source.address(), Role::kDestination));
   RawPeer half(source.address(), Role::kDestination);
@@ -227,10 +231,7 @@ TEST_CASE("silent peers delay nobody, however long each of them is given") {
 TEST_CASE("more silent peers than are kept do not keep the real one out") {
   RequireUserfaultfd();
   GuestImage image(kOneRegion);
-  SourceOptions options;
-  options.peer_timeout = absl::Seconds(60);
-  options.handshake_timeout = absl::Seconds(60);
-  ListeningSource source(image, std::move(options));
+  ListeningSource source(image, Patient());
   std::vector<std::unique_ptr<RawPeer>> mute;
   for (int i = 0; i < 70; ++i) mute.push_back(std::make_unique<RawPeer>(source.address(), Role::kDestination));
   // The oldest had to make room.
@@ -243,10 +244,7 @@ TEST_CASE("more silent peers than are kept do not keep the real one out") {
 TEST_CASE("a peer that vanishes before its data channels are open holds nobody up") {
   RequireUserfaultfd();
   GuestImage image(kOneRegion);
-  SourceOptions options;
-  options.peer_timeout = absl::Seconds(60);
-  options.handshake_timeout = absl::Seconds(60);
-  ListeningSource source(image, std::move(options));
+  ListeningSource source(image, Patient());
   {
     RawPeer peer(source.address(), Role::kDestination);
     peer.SayHello();
