@@ -1,6 +1,7 @@
 #ifndef FARFAULT_FARFAULT_H_
 #define FARFAULT_FARFAULT_H_
 
+#include "farfault/dirty_log.h"
 #include "farfault/events.h"
 #include "farfault/guest_memory.h"
 #include "farfault/options.h"

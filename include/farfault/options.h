@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "farfault/dirty_log.h"
 #include "farfault/events.h"
 #include "farfault/guest_memory.h"
 #include "farfault/page.h"
@@ -57,12 +58,16 @@ struct SourceOptions : SessionOptions {
   /// Orders the push; null means "bubbling". See `MakePredictor`.
   std::unique_ptr<Predictor> predictor;
   /// Find out what the guest writes, which `SourceSession::PrePage` needs; costs one write fault per page and round.
-  /// Needs Linux 6.7. Change this to false when the hypervisor brings its own dirty bitmap (`ReportDirty`).
-  /// Seen is what this process writes through the region's mapping, by itself or in system calls. Not seen are writes
-  /// through another mapping or by another process (vhost-user), and to pages that were pinned earlier (O_DIRECT,
-  /// io_uring, VFIO): what they change after it was sent arrives stale. Track it yourself (`ReportDirty`), or stop
-  /// such writers before `PrePage`.
+  /// Needs Linux 6.7. Change this to false when the hypervisor brings its own dirty bitmap (`dirty_log`,
+  /// `ReportDirty`). Seen is what this process writes through the region's mapping, by itself or in system calls. Not
+  /// seen are writes through another mapping or by another process (vhost-user), and to pages that were pinned earlier
+  /// (O_DIRECT, io_uring, VFIO): what they change after it was sent arrives stale. Log it yourself (`dirty_log`), or
+  /// stop such writers before `PrePage`.
   bool track_dirty = true;
+  /// The hypervisor's own record of what the guest writes; empty means none. Asked in addition to what `track_dirty`
+  /// finds. Change this for KVM's dirty log, then with `track_dirty` off, and for writers that `track_dirty` does not
+  /// see.
+  DirtyLog dirty_log;
   /// Record which pages the guest touches while `PrePage` runs, for ranking and for `Predictor::OnHistory`.
   /// Shared memory only.
   bool track_history = true;

@@ -56,12 +56,12 @@ class FARFAULT_EXPORT PagingSession {
 class FARFAULT_EXPORT SourceSession : public PagingSession {
  public:
   /// Meets the peer, checks that both mean the same regions, and waits until the destination is prepared. The guest
-  /// runs on meanwhile and is not touched, whatever the outcome.
-  /// Errors: kInvalidArgument (options, memory), kUnavailable (nobody listens there, connection lost), kDeadlineExceeded
-  /// (nobody came, peer silent), kUnauthenticated (keys differ), kPermissionDenied (the listener rejected the
-  /// connection), kFailedPrecondition (version, regions or page sizes differ; memory is in use by another session),
-  /// kAlreadyExists (address in use), kDataLoss (the peer makes no sense). A listening side that waited in vain reports
-  /// how the last peer that tried has failed.
+  /// runs on meanwhile and is not touched, whatever the outcome. Errors: kInvalidArgument (options, memory),
+  /// kUnavailable (nobody listens there, connection lost), kDeadlineExceeded (nobody came, peer silent),
+  /// kUnauthenticated (keys differ), kPermissionDenied (the listener rejected the connection), kFailedPrecondition
+  /// (version, regions or page sizes differ; memory is in use by another session), kAlreadyExists (address in use),
+  /// kDataLoss (the peer makes no sense). A listening side that waited in vain reports how the last peer that tried has
+  /// failed.
   static absl::StatusOr<std::unique_ptr<SourceSession>> Create(GuestMemory memory, SourceOptions options);
 
   /// Sends pages while the guest runs. May be called repeatedly before `SwitchOver`. Blocks until the budget is
@@ -70,7 +70,8 @@ class FARFAULT_EXPORT SourceSession : public PagingSession {
   /// is on its way has `handshake_timeout` once the budget's time is over); the session has failed.
   virtual absl::StatusOr<PrePageReport> PrePage(const PrePageBudget& budget) = 0;
 
-  /// For hypervisors with a dirty log (KVM): pages written since the last call. Only with
+  /// For hypervisors with a dirty log (KVM) that want to read it themselves (otherwise see `SourceOptions::dirty_log`):
+  /// pages written since the last call; `AppendDirtyPages` makes them of a bitmap. Only with
   /// `SourceOptions::track_dirty` off; call it after the guest stopped and before `SwitchOver`, and between `PrePage`
   /// calls as often as wished.
   virtual absl::Status ReportDirty(std::span<const PageRun> dirty) = 0;

@@ -89,7 +89,7 @@ absl::StatusOr<std::unique_ptr<DirtyTracker>> DirtyTracker::Create(const GuestMe
   if (!userfaultfd.ok()) {
     return absl::Status(userfaultfd.status().code(),
                         fmt::format("cannot track what the guest writes: {}; dirty tracking needs Linux 6.7. Bring a "
-                                    "dirty bitmap instead (track_dirty = false and ReportDirty)",
+                                    "dirty bitmap instead (track_dirty = false and dirty_log)",
                                     std::string(userfaultfd.status().message())));
   }
   return std::unique_ptr<DirtyTracker>(new DirtyTracker(memory, *std::move(pagemap), *std::move(userfaultfd)));

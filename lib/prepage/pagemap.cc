@@ -63,7 +63,7 @@ absl::StatusOr<Pagemap> Pagemap::OpenSelf() {
     const int error = errno;
     return absl::UnimplementedError(fmt::format(
         "the kernel ({}) has no PAGEMAP_SCAN ioctl ({}); it needs Linux 6.7. Without it farfault cannot see "
-        "what the guest touches: bring a dirty bitmap (track_dirty = false and ReportDirty), and set "
+        "what the guest touches: bring a dirty bitmap (track_dirty = false and dirty_log), and set "
         "track_history = false",
         KernelRelease(), std::strerror(error)));
   }

@@ -74,6 +74,35 @@ void PrePager::MarkStale(std::span<const PageRun> dirty) {
   thread_.Call([&] { MarkStaleOnEngineThread(dirty); });
 }
 
+void PrePager::MarkEverythingStale() {
+  const PageRun everything{0, core_.layout.total_pages()};
+  MarkStale(std::span(&everything, 1));
+}
+
+absl::Status PrePager::ReadLog(std::vector<PageRun>* dirty) {
+  std::vector<PageRun> written;
+  if (absl::Status read = tracking_.log(&written); !read.ok()) return read;
+  for (const PageRun& run : written) {
+    if (!core_.layout.Contains(run)) {
+      return absl::InvalidArgumentError(
+          fmt::format("the dirty log names {} pages from page {} on, but the memory has {} pages", run.count, run.first,
+                      core_.layout.total_pages()));
+    }
+  }
+  dirty->insert(dirty->end(), written.begin(), written.end());
+  return absl::OkStatus();
+}
+
+absl::Status PrePager::CollectDirty(std::vector<PageRun>* dirty) {
+  absl::Status collected;
+  if (dirty_tracker_ != nullptr) collected = dirty_tracker_->Collect(dirty);
+  if (collected.ok() && tracking_.log) collected = ReadLog(dirty);
+  // What protects pages again, or counts anew, has forgotten what it did not get to report: nothing that was sent may
+  // be trusted.
+  if (!collected.ok()) MarkEverythingStale();
+  return collected;
+}
+
 // False: the deadline has passed, or nothing has moved for as long as the peer is given.
 bool PrePager::WaitWhileItMoves(absl::FunctionRef<bool()> over, absl::Time deadline) {
   std::uint64_t seen = 0;
@@ -90,16 +119,9 @@ bool PrePager::WaitWhileItMoves(absl::FunctionRef<bool()> over, absl::Time deadl
 
 absl::StatusOr<bool> PrePager::SendRound(PrePagePlan& plan, absl::Time start, absl::Time deadline) {
   std::vector<PageRun> dirty;
-  if (dirty_tracker_ != nullptr) {
-    // Before any byte of the round is read: whatever is written from here on shows up next time.
-    if (absl::Status collected = dirty_tracker_->Collect(&dirty); !collected.ok()) {
-      // It has protected pages again that it did not get to report: nothing that was sent may be trusted.
-      const PageRun everything{0, core_.layout.total_pages()};
-      MarkStale(std::span(&everything, 1));
-      return collected;
-    }
-    if (history_ != nullptr) history_->NoteTouched(dirty);
-  }
+  // Before any byte of the round is read: whatever is written from here on shows up next time.
+  if (absl::Status collected = CollectDirty(&dirty); !collected.ok()) return collected;
+  if (history_ != nullptr) history_->NoteTouched(dirty);
   bool sending = false;
   thread_.Call([&] {
     MarkStaleOnEngineThread(dirty);
@@ -163,6 +185,11 @@ absl::StatusOr<PrePageReport> PrePager::Run(const PrePageBudget& budget) {
 absl::StatusOr<std::vector<PageRun>> PrePager::LastDirty() {
   std::vector<PageRun> dirty;
   absl::Status collected;
+  if (tracking_.log) collected = ReadLog(&dirty);
+  if (!collected.ok()) {
+    MarkEverythingStale();
+    return collected;
+  }
   thread_.Call([&] {
     if (dirty_tracker_ != nullptr) collected = dirty_tracker_->CollectLast(engine_.fresh(), &dirty);
     if (!collected.ok()) return;

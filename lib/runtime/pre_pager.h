@@ -4,12 +4,14 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "farfault/dirty_log.h"
 #include "farfault/options.h"
 #include "farfault/page.h"
 #include "lib/page/page_bitmap.h"
@@ -29,11 +31,12 @@ class PrePager {
   struct Tracking {
     bool dirty = true;
     bool history = true;
+    DirtyLog log;
   };
 
   /// All outlive this object.
   PrePager(SessionCore& core, SourceEngine& engine, EngineThread& thread, Tracking tracking, absl::Duration patience)
-      : core_(core), engine_(engine), thread_(thread), tracking_(tracking), patience_(patience) {}
+      : core_(core), engine_(engine), thread_(thread), tracking_(std::move(tracking)), patience_(patience) {}
 
   absl::StatusOr<PrePageReport> Run(const PrePageBudget& budget);
 
@@ -57,6 +60,9 @@ class PrePager {
   void GoWithoutHistory(const absl::Status& why);
   absl::Status Observe(const PrePageBudget& budget);
   bool WaitWhileItMoves(absl::FunctionRef<bool()> over, absl::Time deadline);
+  absl::Status ReadLog(std::vector<PageRun>* dirty);
+  absl::Status CollectDirty(std::vector<PageRun>* dirty);
+  void MarkEverythingStale();
   absl::StatusOr<bool> SendRound(PrePagePlan& plan, absl::Time start, absl::Time deadline);
   void MarkStaleOnEngineThread(std::span<const PageRun> dirty);
 

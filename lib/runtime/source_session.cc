@@ -145,9 +145,9 @@ absl::Status ThreadedSourceSession::StartEngine() {
   thread_ = *std::move(thread);
   core_.Publish(SessionState::kPrepared, absl::OkStatus());
   const MutexLock lock(&guest_mutex_);
-  pre_pager_ = std::make_unique<PrePager>(core_, *engine_, *thread_,
-                                          PrePager::Tracking{options_.track_dirty, options_.track_history},
-                                          options_.handshake_timeout);
+  pre_pager_ = std::make_unique<PrePager>(
+      core_, *engine_, *thread_, PrePager::Tracking{options_.track_dirty, options_.track_history, options_.dirty_log},
+      options_.handshake_timeout);
   return absl::OkStatus();
 }
 
