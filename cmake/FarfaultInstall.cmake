@@ -44,7 +44,8 @@ if(NOT BUILD_SHARED_LIBS)
   # Whoever links the archive links all that it needs, with or without --static.
   string(APPEND PC_REQUIRES ", ${PC_REQUIRES_PRIVATE}")
   set(PC_REQUIRES_PRIVATE "")
-  set(PC_THREADS " -pthread")
+  # Those of C need what C++ runs on as well; for those of C++ it is there anyway.
+  set(PC_MORE_LIBS " -lstdc++ -lm -pthread")
 endif()
 # Relative to the file itself, so that the tree can be installed anywhere and moved.
 file(RELATIVE_PATH PC_PREFIX_FROM_FILE /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)

@@ -22,7 +22,7 @@ glob_to_regex() {
   local globs=("${@//./\\.}")
   printf '^(%s)$' "${globs[*]//\*/.*}"
 }
-cxx_files() { project_files '*.h' '*.cc'; }
+cxx_files() { project_files '*.h' '*.cc' '*.c'; }
 
 # The tool in the version that decides, or else whichever there is.
 llvm_tool() {

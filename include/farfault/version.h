@@ -1,14 +1,16 @@
 #ifndef FARFAULT_VERSION_H_
 #define FARFAULT_VERSION_H_
 
-#include <string_view>
-
-#include "farfault/export.h"
-
 // The one place that says which version this is; the build reads it from here.
 #define FARFAULT_VERSION_MAJOR 0
 #define FARFAULT_VERSION_MINOR 1
 #define FARFAULT_VERSION_PATCH 0
+
+#ifdef __cplusplus
+
+#include <string_view>
+
+#include "farfault/export.h"
 
 namespace farfault {
 
@@ -19,5 +21,7 @@ FARFAULT_EXPORT std::string_view Version();
 FARFAULT_EXPORT std::string_view TransportNames();
 
 }  // namespace farfault
+
+#endif  // __cplusplus
 
 #endif  // FARFAULT_VERSION_H_

@@ -3,7 +3,8 @@ file(REMOVE_RECURSE ${PREFIX})
 execute_process(COMMAND ${CMAKE_COMMAND} --install ${BUILD} --prefix ${PREFIX} COMMAND_ERROR_IS_FATAL ANY OUTPUT_QUIET)
 
 file(GLOB_RECURSE installed RELATIVE ${PREFIX} ${PREFIX}/*)
-foreach(wanted "^include/farfault/farfault\\.h$" "/libfarfault\\.(a|so)$" "/farfaultConfig\\.cmake$"
+foreach(wanted "^include/farfault/farfault\\.h$" "^include/farfault/c\\.h$"
+    "^include/farfault/c/session\\.h$" "/libfarfault\\.(a|so)$" "/farfaultConfig\\.cmake$"
     "/farfaultConfigVersion\\.cmake$" "/farfaultTargets\\.cmake$" "/pkgconfig/farfault\\.pc$")
   set(found ${installed})
   list(FILTER found INCLUDE REGEX "${wanted}")
@@ -14,7 +15,7 @@ endforeach()
 
 set(strangers ${installed})
 list(FILTER strangers EXCLUDE REGEX
-  "^include/farfault/[a-z_]+\\.h$|/libfarfault\\.(a|so[.0-9]*)$|/cmake/farfault/farfault[A-Za-z-]*\\.cmake$|/pkgconfig/farfault\\.pc$|^bin/farfault$")
+  "^include/farfault/(c/)?[a-z_]+\\.h$|/libfarfault\\.(a|so[.0-9]*)$|/cmake/farfault/farfault[A-Za-z-]*\\.cmake$|/pkgconfig/farfault\\.pc$|^bin/farfault$")
 if(strangers)
   message(FATAL_ERROR "Installed although it is nobody's business: ${strangers}")
 endif()

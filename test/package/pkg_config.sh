@@ -1,8 +1,8 @@
 #!/bin/sh
-# pkg_config.sh COMPILER PREFIX LIBDIR SOURCE PROGRAM: builds and runs SOURCE with no help but pkg-config's.
+# pkg_config.sh COMPILER STANDARD PREFIX LIBDIR SOURCE PROGRAM: builds and runs SOURCE with no help but pkg-config's.
 set -eu
-export PKG_CONFIG_PATH="$2/$3/pkgconfig"
+export PKG_CONFIG_PATH="$3/$4/pkgconfig"
 pkg-config --print-errors --exists farfault
 # shellcheck disable=SC2046
-"$1" -std=c++20 "$4" -o "$5" $(pkg-config --cflags --libs farfault)
-LD_LIBRARY_PATH="$2/$3" "$5"
+"$1" "-std=$2" "$5" -o "$6" $(pkg-config --cflags --libs farfault)
+LD_LIBRARY_PATH="$3/$4" "$6"

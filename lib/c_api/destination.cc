@@ -1,0 +1,46 @@
+#include <utility>
+
+#include "farfault/c/session.h"
+#include "lib/c_api/convert.h"
+#include "lib/c_api/handles.h"
+#include "lib/c_api/status.h"
+
+using farfault::DurationOf;
+using farfault::Guarded;
+
+enum farfault_status farfault_destination_create(const farfault_memory* memory, const farfault_session_options* session,
+                                                 const farfault_destination_options* destination,
+                                                 farfault_destination** created) {
+  return Guarded([&]() -> absl::Status {
+    if (absl::Status set = farfault::NotNull(memory, "memory", created, "created"); !set.ok()) return set;
+    auto options = farfault::DestinationOptionsFromC(session, destination);
+    if (!options.ok()) return options.status();
+    auto handle = std::make_unique<farfault_destination>();
+    auto made = farfault::DestinationSession::Create(memory->memory, *std::move(options));
+    if (!made.ok()) return made.status();
+    handle->session = *std::move(made);
+    handle->base.session = handle->session.get();
+    *created = handle.release();
+    return absl::OkStatus();
+  });
+}
+
+void farfault_destination_destroy(farfault_destination* destination) { delete destination; }
+
+farfault_session* farfault_destination_session(farfault_destination* destination) { return &destination->base; }
+
+enum farfault_status farfault_destination_prepare(farfault_destination* destination) {
+  return Guarded([&] { return destination->session->Prepare(); });
+}
+
+enum farfault_status farfault_destination_activate(farfault_destination* destination, int64_t timeout_ns) {
+  return Guarded([&] { return destination->session->Activate(DurationOf(timeout_ns)); });
+}
+
+enum farfault_status farfault_destination_fetch_rest(farfault_destination* destination) {
+  return Guarded([&] { return destination->session->FetchRest(); });
+}
+
+enum farfault_status farfault_destination_wait_until_resident(farfault_destination* destination, int64_t timeout_ns) {
+  return Guarded([&] { return destination->session->WaitUntilResident(DurationOf(timeout_ns)); });
+}
