@@ -3,6 +3,7 @@
 
 #include "farfault/dirty_log.h"
 #include "farfault/events.h"
+#include "farfault/external_guest.h"
 #include "farfault/guest_memory.h"
 #include "farfault/options.h"
 #include "farfault/page.h"

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "farfault/export.h"
+#include "farfault/external_guest.h"
 #include "farfault/page.h"
 
 namespace farfault {
@@ -48,19 +50,34 @@ class FARFAULT_EXPORT GuestMemory {
   /// unaligned length, base or offset, another page size, overlap.
   static absl::StatusOr<GuestMemory> Create(std::vector<Region> regions);
 
+  /// Memory that is mapped in another process, whose addresses mean nothing here: `base` of its regions is the address of
+  /// the first mapping there and is never followed. kInvalidArgument as for `Create`, or when the userfaultfd is not
+  /// open, or the mappings overlap or do not consist of whole pages.
+  static absl::StatusOr<GuestMemory> CreateExternal(std::vector<ExternalRegion> regions, const ExternalGuest& guest);
+
   std::span<const Region> regions() const { return regions_; }
+  /// The process that the memory is mapped in; null when it is this one.
+  const ExternalGuest* external() const { return external_ ? &*external_ : nullptr; }
+  /// Where region `index` is mapped, in the order of its pages.
+  std::span<const GuestMapping> mappings_of(std::size_t index) const { return mappings_[index]; }
   std::uint64_t total_bytes() const { return total_bytes_; }
   std::uint64_t total_pages() const { return total_pages_; }
 
   /// The pages of region `index`.
   PageRun pages_of(std::size_t index) const { return runs_[index]; }
 
-  /// The page that holds `address`, an address in one of the regions; kNotFound otherwise.
+  /// The page that holds `address`, an address in one of the regions; kNotFound otherwise. Of external memory: an
+  /// address of that process.
   absl::StatusOr<PageIndex> PageAt(const void* address) const;
 
  private:
+  static absl::StatusOr<GuestMemory> CreateChecked(std::vector<Region> regions,
+                                                   std::vector<std::vector<GuestMapping>> mappings);
+
   std::vector<Region> regions_;
   std::vector<PageRun> runs_;
+  std::vector<std::vector<GuestMapping>> mappings_;  // Per region.
+  std::optional<ExternalGuest> external_;
   std::uint64_t total_bytes_ = 0;
   std::uint64_t total_pages_ = 0;
 };

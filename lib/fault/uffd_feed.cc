@@ -13,11 +13,14 @@ namespace farfault {
 UffdFaultFeed::UffdFaultFeed(int fd, const GuestMemory& memory) : fd_(fd) {
   for (std::size_t i = 0; i < memory.regions().size(); ++i) {
     const Region& region = memory.regions()[i];
-    const auto begin = reinterpret_cast<std::uint64_t>(region.base);
-    ranges_.push_back({.begin = begin,
-                       .end = begin + region.length,
-                       .first_page = memory.pages_of(i).first,
-                       .page_shift = static_cast<unsigned>(std::countr_zero(region.page_size))});
+    PageIndex first = memory.pages_of(i).first;
+    for (const GuestMapping& mapping : memory.mappings_of(i)) {
+      ranges_.push_back({.begin = mapping.address,
+                         .end = mapping.address + mapping.length,
+                         .first_page = first,
+                         .page_shift = static_cast<unsigned>(std::countr_zero(region.page_size))});
+      first += mapping.length / region.page_size;
+    }
   }
   std::sort(ranges_.begin(), ranges_.end(),
             [](const AddressRange& a, const AddressRange& b) { return a.begin < b.begin; });

@@ -26,9 +26,9 @@ struct MappedRange {
   std::string name;
 };
 
-std::vector<MappedRange> ReadMaps() {
+std::vector<MappedRange> ReadMaps(const std::string& path = "/proc/self/maps") {
   std::vector<MappedRange> ranges;
-  std::ifstream maps("/proc/self/maps");
+  std::ifstream maps(path);
   for (std::string line; std::getline(maps, line);) {
     MappedRange range;
     char permissions[5] = {};
@@ -77,8 +77,18 @@ FileId IdInMaps(const Region& region) {
   return {};
 }
 
-// Empty when `range` is what `region` says; otherwise what it should have been.
-std::string Mismatch(const Region& region, const FileId& file, const MappedRange& range) {
+// A part of a region that is mapped in one piece.
+struct Placed {
+  const Region& region;
+  GuestMapping mapping;
+  std::uint64_t file_offset = 0;
+  bool external = false;
+};
+
+// Empty when `range` is what `placed` says; otherwise what it should have been.
+std::string Mismatch(const Placed& placed, const FileId& file, const MappedRange& range) {
+  const Region& region = placed.region;
+  if (region.fd == -1 && placed.external) return "";
   if (region.fd == -1) {
     // Anonymous huge pages show as a file of the kernel's own.
     const bool kernels_own = region.page_size == kHugePage && range.name.starts_with("/anon_hugepage");
@@ -89,25 +99,25 @@ std::string Mismatch(const Region& region, const FileId& file, const MappedRange
   if (IdOf(range) != file && (range.inode == 0 || IdOf(range) != IdInMaps(region))) {
     return fmt::format("file descriptor {} must be the file that is mapped", region.fd);
   }
-  const auto base = reinterpret_cast<std::uint64_t>(region.base);
-  if (region.file_offset + range.begin != range.offset + base) {
-    return fmt::format("offset {} of the file must be mapped there", region.file_offset);
+  if (placed.file_offset + range.begin != range.offset + placed.mapping.address) {
+    return fmt::format("offset {} of the file must be mapped there", placed.file_offset);
   }
   return "";
 }
 
-absl::Status CheckMapping(const Region& region, std::span<const MappedRange> maps) {
+absl::Status CheckMapping(const Placed& placed, std::span<const MappedRange> maps) {
+  const Region& region = placed.region;
   struct stat file = {};
   if (region.fd >= 0 && fstat(region.fd, &file) != 0) {
     return absl::InvalidArgumentError(
         fmt::format("region '{}': file descriptor {} is not open", region.name, region.fd));
   }
-  auto at = reinterpret_cast<std::uint64_t>(region.base);
-  const std::uint64_t end = at + region.length;
+  std::uint64_t at = placed.mapping.address;
+  const std::uint64_t end = at + placed.mapping.length;
   for (const MappedRange& range : maps) {
     if (range.end <= at || at >= end) continue;
     if (range.begin > at) break;
-    if (const std::string mismatch = Mismatch(region, {file.st_dev, file.st_ino}, range); !mismatch.empty()) {
+    if (const std::string mismatch = Mismatch(placed, {file.st_dev, file.st_ino}, range); !mismatch.empty()) {
       return absl::InvalidArgumentError(
           fmt::format("region '{}': {}, but at {:#x} there is {}", region.name, mismatch, at, Describe(range)));
     }
@@ -147,9 +157,28 @@ absl::Status CheckFilesApart(std::span<const Region> regions) {
 absl::Status CheckGuestMappings(std::span<const Region> regions) {
   const std::vector<MappedRange> maps = ReadMaps();
   for (const Region& region : regions) {
-    if (absl::Status status = CheckMapping(region, maps); !status.ok()) return status;
+    const GuestMapping mapping{reinterpret_cast<std::uint64_t>(region.base), region.length};
+    if (absl::Status status = CheckMapping({region, mapping, region.file_offset}, maps); !status.ok()) return status;
   }
   return CheckFilesApart(regions);
+}
+
+absl::Status CheckGuestMappings(const GuestMemory& memory) {
+  if (memory.external() == nullptr) return CheckGuestMappings(memory.regions());
+  const std::vector<MappedRange> maps = ReadMaps(fmt::format("/proc/{}/maps", memory.external()->pid));
+  for (std::size_t i = 0; i < memory.regions().size() && !maps.empty(); ++i) {
+    const Region& region = memory.regions()[i];
+    std::uint64_t file_offset = region.file_offset;
+    for (const GuestMapping& mapping : memory.mappings_of(i)) {
+      absl::Status status = CheckMapping({region, mapping, file_offset, true}, maps);
+      if (!status.ok()) {
+        return absl::Status(status.code(),
+                            fmt::format("{}, in process {}", std::string(status.message()), memory.external()->pid));
+      }
+      file_offset += mapping.length;
+    }
+  }
+  return CheckFilesApart(memory.regions());
 }
 
 absl::Status DropPages(std::byte* address, std::uint64_t length) {

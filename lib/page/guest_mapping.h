@@ -14,6 +14,10 @@ namespace farfault {
 /// what is mapped there instead.
 absl::Status CheckGuestMappings(std::span<const Region> regions);
 
+/// The same; memory of another process is held against that process's maps as far as we may read them. There, memory
+/// without a file of its own may be mapped in any way.
+absl::Status CheckGuestMappings(const GuestMemory& memory);
+
 /// Takes all pages out of a mapping. Private memory loses them; a file keeps them.
 absl::Status DropPages(std::byte* address, std::uint64_t length);
 

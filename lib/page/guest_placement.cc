@@ -43,14 +43,29 @@ MapResult GuestPlacement::Stopped(const Place& place, PageRun run, const UffdRes
   return {MapStatus::kFailed, pages_done};
 }
 
-// Maps a run with `map_range(first byte of the guest, offset from the run's start, length)`. Pages that are mapped
-// already are passed over; the kernel does not wake who waits for them.
+// Maps a run with `map_range(first byte of the guest, offset from the run's start, length)`, mapping by mapping.
 template <typename MapRange>
 MapResult GuestPlacement::MapRun(const Place& place, PageRun run, MapRange map_range) {
   // Disarming has woken everybody; a fault that was read before is answered by that.
   if (uffd_ == nullptr) return {MapStatus::kOk, run.count};
-  std::byte* const start = place.Guest(run.first);
-  const std::uint64_t length = run.count << place.page_shift;
+  MapResult all;
+  while (all.status == MapStatus::kOk && all.pages_done < run.count) {
+    const PageRun rest{run.first + all.pages_done, run.count - all.pages_done};
+    const GuestAddresses::Part part = place.addresses.At(rest);
+    const std::uint64_t before = all.pages_done << place.page_shift;
+    const MapResult result = MapPart(place, {rest.first, part.pages}, part.address,
+                                     [&](std::byte* guest, std::uint64_t offset, std::uint64_t length) {
+                                       return map_range(guest, before + offset, length);
+                                     });
+    all = {result.status, all.pages_done + result.pages_done};
+  }
+  return all;
+}
+
+// Pages that are mapped already are passed over; the kernel does not wake who waits for them.
+template <typename MapRange>
+MapResult GuestPlacement::MapPart(const Place& place, PageRun part, std::byte* start, MapRange map_range) {
+  const std::uint64_t length = part.count << place.page_shift;
   std::uint64_t done = 0;
   bool passed_over = false;
   UffdResult result;
@@ -64,10 +79,10 @@ MapResult GuestPlacement::MapRun(const Place& place, PageRun run, MapRange map_r
   }
   if (passed_over) {
     const UffdResult woken = uffd_->Wake(start, done);
-    if (woken.status != UffdStatus::kDone) return Stopped(place, run, woken, 0);
+    if (woken.status != UffdStatus::kDone) return Stopped(place, part, woken, 0);
   }
-  if (result.status != UffdStatus::kDone) return Stopped(place, run, result, done);
-  return {MapStatus::kOk, run.count};
+  if (result.status != UffdStatus::kDone) return Stopped(place, part, result, done);
+  return {MapStatus::kOk, part.count};
 }
 
 bool GuestPlacement::direct(PageIndex page) const { return PlaceOf(page).alias != nullptr; }
@@ -92,8 +107,9 @@ MapResult GuestPlacement::MapLanded(PageRun run) {
 MapResult GuestPlacement::MapStaged(PageRun run, const std::byte* source) {
   return MapRun(PlaceOf(run.first), run, [this, source](std::byte* guest, std::uint64_t offset, std::uint64_t length) {
     UffdResult result = uffd_->Copy(guest, source + offset, length);
-    // What is there is not what the source sent.
-    if (result.status == UffdStatus::kExists) result.status = UffdStatus::kFailed;
+    // What is there is not what the source sent. In another process it is the guest's own: of an earlier pager, or put
+    // there by the hypervisor.
+    if (result.status == UffdStatus::kExists && external_ == nullptr) result.status = UffdStatus::kFailed;
     return result;
   });
 }
@@ -140,14 +156,22 @@ bool GuestPlacement::TryCollapse(PageRun chunk) {
   const Place& place = PlaceOf(chunk.first);
   // Without a huge folio the kernel would copy all of it first, while faults wait.
   if (!place.huge_chunks[place.Offset(chunk.first) / kHugePage]) return false;
-  std::byte* const guest = place.Guest(chunk.first);
-  if (madvise(guest, kHugePage, MADV_COLLAPSE) != 0) return false;
-  return uffd_ == nullptr || uffd_->Wake(guest, kHugePage).status == UffdStatus::kDone;
+  if (!CollapseGuest(chunk.first)) return false;
+  return uffd_ == nullptr || uffd_->Wake(place.Guest(chunk.first), kHugePage).status == UffdStatus::kDone;
+}
+
+bool GuestPlacement::CollapseGuest(PageIndex first) const {
+  const GuestAddresses::Part part = PlaceOf(first).addresses.At(PageRun{first, kHugePage / kSmallPage});
+  const bool aligned = reinterpret_cast<std::uint64_t>(part.address) % kHugePage == 0;
+  if (!aligned || part.pages < kHugePage / kSmallPage) return false;
+  if (external_ != nullptr) return external_->process.Collapse(part.address, kHugePage);
+  return madvise(part.address, kHugePage, MADV_COLLAPSE) == 0;
 }
 
 bool GuestPlacement::Forget(PageRun run) {
   const Place& place = PlaceOf(run.first);
   if (place.alias != nullptr) return true;
+  if (external_ != nullptr) return false;
   std::byte* const guest = place.Guest(run.first);
   const std::uint64_t length = run.count << place.page_shift;
   // With remove events the call below would wait for this very thread to read the event.

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,8 +14,10 @@
 #include "absl/status/statusor.h"
 #include "farfault/guest_memory.h"
 #include "farfault/page.h"
+#include "lib/fault/guest_process.h"
 #include "lib/fault/userfaultfd.h"
 #include "lib/page/alias.h"
+#include "lib/page/guest_addresses.h"
 #include "lib/page/page_layout.h"
 #include "lib/page/placement.h"
 #include "lib/session/peer.h"
@@ -41,7 +44,8 @@ struct GuestPlacementOptions {
 };
 
 /// The destination's guest memory on this machine. Regions with a file are placed directly, by way of an alias; private
-/// anonymous regions are staged.
+/// anonymous regions are staged. The guest may live in another process (GuestMemory::external): then its pages are not
+/// dropped here, which only that process can do.
 ///
 /// Life: Create populates and registers with the transport; Arm makes touching a page a fault; the PagePlacement
 /// methods map pages; RevokeFrames as soon as every page is resident; Disarm when every page is mapped; CollapseSome
@@ -68,6 +72,14 @@ class GuestPlacement final : public PagePlacement {
   /// The memory is ordinary memory again; every waiter is woken. `holes` are the pages that were never mapped: they
   /// read as zeros from now on, whatever may have landed in their frames.
   absl::Status Disarm(std::span<const PageRun> holes = {});
+  /// The guest never ran here: the same, but what another process has armed stays armed.
+  absl::Status DisarmUnused();
+
+  /// Of an external guest, when it was armed: pages that were mapped there already and are the guest's own.
+  std::span<const PageRun> mapped_before() const { return mapped_before_; }
+  /// Whether pages of the run that come before the switchover can be taken back again.
+  bool takes_prepaged(PageIndex page) const { return external_ == nullptr || direct(page); }
+  const GuestProcess* process() const { return external_ == nullptr ? nullptr : &external_->process; }
 
   /// After Disarm: gives the next 2 MiB that are not on a huge page yet to the kernel. False: there are none left.
   bool CollapseSome();
@@ -103,11 +115,17 @@ class GuestPlacement final : public PagePlacement {
     std::byte* alias = nullptr;  // Null: staged.
     bool has_zero_page = true;   // UFFDIO_ZEROPAGE works here.
     Alias mapping;
+    GuestAddresses addresses;
     std::unique_ptr<RegisteredMemory> frames;
     std::vector<bool> huge_chunks;  // Chunks that lie on a huge folio and are not mapped by it yet.
 
     std::uint64_t Offset(PageIndex page) const { return (page - pages.first) << page_shift; }
-    std::byte* Guest(PageIndex page) const { return region.base + Offset(page); }
+    std::byte* Guest(PageIndex page) const { return addresses.At(page); }
+  };
+
+  struct External {
+    ExternalGuest guest;
+    GuestProcess process;
   };
 
   GuestPlacement(const GuestMemory& memory, const PageLayout& layout, const GuestPlacementOptions& options);
@@ -117,17 +135,25 @@ class GuestPlacement final : public PagePlacement {
   absl::Status RegisterFrames(Transport& transport);
   absl::Status RegisterRings(Transport& transport, const GuestPlacementOptions& options);
   absl::Status ArmPlace(Place& place);
+  absl::Status ArmExternal(Place& place);
+  absl::Status FindMappedBefore(const Place& place);
+  absl::Status Unregister(const Place& place);
   absl::Status EmptyFrames(PageRun run) const;
-  std::byte* NextSmallChunk();
+  std::optional<PageRun> NextSmallChunk();
+  bool CollapseGuest(PageIndex first) const;
 
   const Place& PlaceOf(PageIndex page) const { return places_[layout_.RegionOf(page)]; }
   template <typename MapRange>
   MapResult MapRun(const Place& place, PageRun run, MapRange map_range);
+  template <typename MapRange>
+  MapResult MapPart(const Place& place, PageRun part, std::byte* start, MapRange map_range);
   MapResult ZeroPages(const Place& place, PageRun run);
   MapResult Stopped(const Place& place, PageRun run, const UffdResult& result, std::uint64_t bytes_done);
 
   PageLayout layout_;
   std::vector<Place> places_;  // One per region.
+  std::unique_ptr<External> external_;
+  std::vector<PageRun> mapped_before_;
   Userfaultfd* uffd_ = nullptr;
   absl::Status failure_;
 

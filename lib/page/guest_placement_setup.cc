@@ -46,12 +46,16 @@ absl::Status NoMemory(std::string_view what, std::uint64_t bytes, const absl::St
 GuestPlacement::GuestPlacement(const GuestMemory& memory, const PageLayout& layout,
                                const GuestPlacementOptions& options)
     : layout_(layout), collapse_huge_pages_(options.collapse_huge_pages) {
+  if (memory.external() != nullptr) {
+    external_.reset(new External{*memory.external(), GuestProcess(memory.external()->pid)});
+  }
   for (std::size_t i = 0; i < memory.regions().size(); ++i) {
     const Region& region = memory.regions()[i];
     Place& place = places_.emplace_back();
     place.region = region;
     place.pages = layout.regions()[i].pages;
     place.page_shift = static_cast<unsigned>(std::countr_zero(region.page_size));
+    place.addresses = GuestAddresses(place.pages, memory.mappings_of(i), place.page_shift);
     place.has_zero_page = region.page_size == kSmallPage;
     if (region.fd == -1) largest_staged_page_ = std::max(largest_staged_page_, region.page_size);
   }
@@ -62,7 +66,7 @@ GuestPlacement::~GuestPlacement() = default;
 absl::StatusOr<std::unique_ptr<GuestPlacement>> GuestPlacement::Create(const GuestMemory& memory,
                                                                        const PageLayout& layout, Transport& transport,
                                                                        const GuestPlacementOptions& options) {
-  if (absl::Status status = CheckGuestMappings(memory.regions()); !status.ok()) return status;
+  if (absl::Status status = CheckGuestMappings(memory); !status.ok()) return status;
   std::unique_ptr<GuestPlacement> placement(new GuestPlacement(memory, layout, options));
   if (absl::Status status = placement->MapAliases(); !status.ok()) return status;
   if (absl::Status status = placement->PopulateAliases(options); !status.ok()) return status;
@@ -165,10 +169,11 @@ std::uint64_t GuestPlacement::required_features() const {
 absl::Status GuestPlacement::Arm(Userfaultfd& uffd) {
   uffd_ = &uffd;
   for (Place& place : places_) {
-    absl::Status status = ArmPlace(place);
+    absl::Status status = external_ == nullptr ? ArmPlace(place) : ArmExternal(place);
     if (status.ok()) continue;
-    for (const Place* armed = places_.data(); armed != &place; ++armed) {
-      static_cast<void>(uffd.Unregister(armed->region.base, armed->region.length));
+    const bool mine = external_ == nullptr || !external_->guest.registered;
+    for (const Place* armed = places_.data(); mine && armed != &place; ++armed) {
+      static_cast<void>(Unregister(*armed));
     }
     uffd_ = nullptr;
     return absl::Status(status.code(),
@@ -233,8 +238,9 @@ absl::Status GuestPlacement::Disarm(std::span<const PageRun> holes) {
     if (absl::Status status = EmptyFrames(hole); !status.ok()) return status;
   }
   for (const Place& place : places_) {
-    result.Update(uffd_->Unregister(place.region.base, place.region.length));
-    if (collapse_huge_pages_ && place.alias == nullptr && place.region.page_size == kSmallPage) {
+    result.Update(Unregister(place));
+    const bool was_small = external_ == nullptr && place.alias == nullptr && place.region.page_size == kSmallPage;
+    if (collapse_huge_pages_ && was_small) {
       static_cast<void>(madvise(place.region.base, place.region.length, MADV_HUGEPAGE));
     }
   }
@@ -242,30 +248,34 @@ absl::Status GuestPlacement::Disarm(std::span<const PageRun> holes) {
   return result;
 }
 
-// The next 2 MiB that are not on a huge page, as far as we know; null when there are none left.
-std::byte* GuestPlacement::NextSmallChunk() {
+// The next 2 MiB that are not on a huge page, as far as we know.
+std::optional<PageRun> GuestPlacement::NextSmallChunk() {
+  constexpr std::uint64_t kChunkPages = kHugePage / kSmallPage;
   for (; collapse_place_ < places_.size(); ++collapse_place_, collapse_offset_ = 0) {
     const Place& place = places_[collapse_place_];
     if (place.region.page_size != kSmallPage || (place.alias != nullptr && place.chunk_pages == 0)) continue;
+    if (external_ != nullptr && place.alias == nullptr) continue;
     const auto base = reinterpret_cast<std::uint64_t>(place.region.base);
     const std::uint64_t skip = (kHugePage - base % kHugePage) % kHugePage;
     const std::uint64_t offset = std::max(collapse_offset_, skip);
     if (offset + kHugePage > place.region.length) continue;
     collapse_offset_ = offset + kHugePage;
-    return place.region.base + offset;
+    return PageRun{place.pages.first + offset / kSmallPage, kChunkPages};
   }
-  return nullptr;
+  return std::nullopt;
 }
 
 bool GuestPlacement::CollapseSome() {
   if (!collapse_huge_pages_ || uffd_ != nullptr) return false;
-  std::byte* const chunk = NextSmallChunk();
-  if (chunk == nullptr) return false;
-  // A chunk with holes would grow to its full size.
+  const std::optional<PageRun> chunk = NextSmallChunk();
+  if (!chunk) return false;
+  const Place& place = PlaceOf(chunk->first);
+  // A chunk with holes would grow to its full size. Of a file any mapping tells.
+  std::byte* const here = external_ == nullptr ? place.Guest(chunk->first) : place.alias + place.Offset(chunk->first);
   std::array<unsigned char, kHugePage / kSmallPage> resident{};
-  if (mincore(chunk, kHugePage, resident.data()) == 0 &&
+  if (mincore(here, kHugePage, resident.data()) == 0 &&
       std::all_of(resident.begin(), resident.end(), [](unsigned char page) { return (page & 1) != 0; })) {
-    static_cast<void>(madvise(chunk, kHugePage, MADV_COLLAPSE));
+    static_cast<void>(CollapseGuest(chunk->first));
   }
   return true;
 }

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <vector>
 
 #include "farfault/page.h"
@@ -16,10 +17,21 @@ namespace farfault {
 /// against the table of page_state.h. One thread.
 class PageTable {
  public:
-  explicit PageTable(std::uint64_t pages) : states_(pages) {
+  explicit PageTable(std::uint64_t pages) : owned_(pages), states_(owned_) {
     static_assert(static_cast<int>(PageState::kAbsent) == 0);
     counts_[0] = pages;
   }
+  /// In memory that outlives this object, and with what stands there: valid states that an earlier table has left. What
+  /// was on its way then will not come any more.
+  explicit PageTable(std::span<std::uint8_t> states) : states_(states) {
+    for (std::uint8_t& byte : states_) {
+      const auto state = static_cast<PageState>(byte);
+      if (state != PageState::kLanded && state != PageState::kMapped && state != PageState::kHole) byte = 0;
+      ++counts_[byte];
+    }
+  }
+  PageTable(const PageTable&) = delete;
+  PageTable& operator=(const PageTable&) = delete;
 
   std::uint64_t size() const { return states_.size(); }
   std::size_t size_bytes() const { return states_.size(); }
@@ -48,7 +60,8 @@ class PageTable {
   }
 
  private:
-  std::vector<std::uint8_t> states_;
+  std::vector<std::uint8_t> owned_;
+  std::span<std::uint8_t> states_;
   std::array<std::uint64_t, kPageStates> counts_{};
 };
 

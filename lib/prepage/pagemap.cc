@@ -52,9 +52,19 @@ std::string KernelRelease() {
 
 }  // namespace
 
-absl::StatusOr<Pagemap> Pagemap::OpenSelf() {
-  UniqueFd fd(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
-  if (!fd.valid()) return absl::ErrnoToStatus(errno, "cannot open /proc/self/pagemap: is /proc mounted?");
+absl::StatusOr<Pagemap> Pagemap::OpenSelf() { return OpenPath("/proc/self/pagemap"); }
+
+absl::StatusOr<Pagemap> Pagemap::Open(pid_t pid) {
+  if (pid <= 0) return absl::NotFoundError("the guest's process is not known");
+  return OpenPath(fmt::format("/proc/{}/pagemap", pid));
+}
+
+absl::StatusOr<Pagemap> Pagemap::OpenPath(const std::string& path) {
+  UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) {
+    return absl::ErrnoToStatus(errno,
+                               fmt::format("cannot open {}: is /proc mounted, and may we trace that process?", path));
+  }
   // An empty scan tells whether the kernel knows the ioctl.
   ScanArgument nothing{};
   nothing.size = sizeof(nothing);

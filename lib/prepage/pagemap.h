@@ -1,7 +1,10 @@
 #ifndef FARFAULT_LIB_PREPAGE_PAGEMAP_H_
 #define FARFAULT_LIB_PREPAGE_PAGEMAP_H_
 
+#include <sys/types.h>
+
 #include <cstdint>
+#include <string>
 #include <utility>
 
 #include "absl/functional/function_ref.h"
@@ -36,12 +39,15 @@ class Pagemap {
 
   /// kUnimplemented: the kernel is too old.
   static absl::StatusOr<Pagemap> OpenSelf();
+  /// Of another process; 0 or a process that is gone: kNotFound. kPermissionDenied: one that we may not trace (ptrace(2)).
+  static absl::StatusOr<Pagemap> Open(pid_t pid);
 
   /// Calls `found` for each maximal stretch of matching pages in [begin, end), ascending. Stretches may touch each
   /// other.
   absl::Status Scan(AddressRange range, const Query& query, absl::FunctionRef<void(AddressRange)> found) const;
 
  private:
+  static absl::StatusOr<Pagemap> OpenPath(const std::string& path);
   explicit Pagemap(UniqueFd fd) : fd_(std::move(fd)) {}
 
   UniqueFd fd_;

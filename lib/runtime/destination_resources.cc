@@ -1,6 +1,12 @@
 #include "lib/runtime/destination_resources.h"
 
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,10 +35,41 @@ absl::Status DestinationResources::MakePlacement(SessionCore& core, const Destin
   return absl::OkStatus();
 }
 
+absl::Status DestinationResources::OpenStateFile(const GuestMemory& memory, const std::string& path) {
+  const bool taken_over = memory.external() != nullptr && memory.external()->taken_over;
+  const auto regions = memory.regions();
+  const bool needed =
+      taken_over && std::any_of(regions.begin(), regions.end(), [](const Region& r) { return r.fd >= 0; });
+  if (path.empty()) {
+    if (!needed) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        "memory with a file can only be taken over with the state_file of the session before: what its pages hold "
+        "does not tell whether the guest has them");
+  }
+  auto file = taken_over ? PageStateFile::Reopen(path, memory) : PageStateFile::Create(path, memory);
+  // Of private memory the kernel tells the same.
+  if (absl::IsNotFound(file.status()) && taken_over && !needed) file = PageStateFile::Create(path, memory);
+  if (!file.ok()) return file.status();
+  state_file_ = *std::move(file);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Userfaultfd> DestinationResources::OpenUserfaultfd(const GuestMemory& memory) const {
+  const ExternalGuest* const external = memory.external();
+  if (external == nullptr) return Userfaultfd::Open(placement_->required_features());
+  UniqueFd duplicate(fcntl(external->userfaultfd, F_DUPFD_CLOEXEC, 0));
+  if (!duplicate.valid()) {
+    return absl::InvalidArgumentError(fmt::format("descriptor {}, the guest's userfaultfd, cannot be duplicated: {}",
+                                                  external->userfaultfd, std::strerror(errno)));
+  }
+  return Userfaultfd::Adopt(std::move(duplicate), external->features);
+}
+
 absl::Status DestinationResources::Prepare(SessionCore& core, const DestinationOptions& options,
                                            std::span<const PageRun> holes) {
+  if (absl::Status opened = OpenStateFile(core.memory, options.state_file); !opened.ok()) return opened;
   if (absl::Status made = MakePlacement(core, options, holes); !made.ok()) return made;
-  auto uffd = Userfaultfd::Open(placement_->required_features());
+  auto uffd = OpenUserfaultfd(core.memory);
   if (!uffd.ok()) return uffd.status();
   uffd_ = *std::move(uffd);
   if (absl::Status armed = placement_->Arm(*uffd_); !armed.ok()) return armed;
@@ -61,7 +98,8 @@ DestinationEngine::World DestinationResources::MakeWorld(SessionCore& core, cons
                                  .scratch = {scratch_->bytes(), scratch_->local_key()},
                                  .placement = *placement_,
                                  .faults = *feed_,
-                                 .clock = core.clock};
+                                 .clock = core.clock,
+                                 .page_states = state_file_.states()};
   for (const auto& channel : core.connection.demand) world.demand_channels.push_back(channel.get());
   for (const auto& channel : core.connection.push) world.push.channels.push_back(channel.get());
   return world;

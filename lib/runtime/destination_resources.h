@@ -4,12 +4,15 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "farfault/options.h"
 #include "lib/fault/uffd_feed.h"
 #include "lib/fault/userfaultfd.h"
 #include "lib/page/guest_placement.h"
+#include "lib/page/page_state_file.h"
 #include "lib/runtime/registered_buffer.h"
 #include "lib/runtime/session_core.h"
 #include "lib/runtime/sleeper.h"
@@ -32,10 +35,14 @@ class DestinationResources {
   bool has_placement() const { return placement_ != nullptr; }
   GuestPlacement& placement() { return *placement_; }
   int uffd() const { return uffd_->fd(); }
+  PageStateFile& state_file() { return state_file_; }
 
  private:
   absl::Status MakePlacement(SessionCore& core, const DestinationOptions& options, std::span<const PageRun> holes);
+  absl::Status OpenStateFile(const GuestMemory& memory, const std::string& path);
+  absl::StatusOr<Userfaultfd> OpenUserfaultfd(const GuestMemory& memory) const;
 
+  PageStateFile state_file_;
   std::optional<Userfaultfd> uffd_;
   std::unique_ptr<GuestPlacement> placement_;
   std::unique_ptr<UffdFaultFeed> feed_;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "lib/demand/want_marks.h"
 #include "lib/runtime/check_options.h"
 #include "lib/session/handshake.h"
 #include "lib/util/status_text.h"
@@ -55,9 +56,11 @@ ThreadedDestinationSession::~ThreadedDestinationSession() {
 void ThreadedDestinationSession::KeepMissingPagesParked() {
   if (!engine_->guest_may_run()) {
     // It never ran here; whoever owns the memory may use it for something else.
-    resources_.placement().Disarm().IgnoreError();
+    resources_.placement().DisarmUnused().IgnoreError();
     return;
   }
+  // Whoever has handed the userfaultfd over holds it open.
+  if (core_.memory.external() != nullptr) return;
   // Closing the last descriptor would turn missing pages into zeros: this one stays open until the process ends.
   if (fcntl(resources_.uffd(), F_DUPFD_CLOEXEC, 0) < 0) {
     core_.events.Send(EventKind::kHint,
@@ -98,7 +101,7 @@ absl::Status ThreadedDestinationSession::GiveUpPreparing(const absl::Status& why
   engine_.reset();
   // Nobody would read its faults.
   if (resources_.has_placement()) {
-    if (absl::Status disarmed = resources_.placement().Disarm(); !disarmed.ok()) {
+    if (absl::Status disarmed = resources_.placement().DisarmUnused(); !disarmed.ok()) {
       core_.events.Send(EventKind::kHint, fmt::format("the memory is still armed: {}", StatusText(disarmed)));
     }
   }
@@ -123,7 +126,27 @@ absl::Status ThreadedDestinationSession::MakeEngine() {
       DestinationEngine::Config{.demand_slots = static_cast<std::uint32_t>(options_.max_outstanding_faults),
                                 .map_around_pages = options_.map_around_pages});
   thread_ = *std::move(thread);
-  return absl::OkStatus();
+  const GuestPlacement& placement = resources_.placement();
+  for (const PageLayout::RegionPages& region : core_.layout.regions()) {
+    if (!placement.takes_prepaged(region.pages.first)) engine_->RefusePrePaged(region.pages);
+  }
+  const ExternalGuest* const external = core_.memory.external();
+  return external != nullptr && external->taken_over ? TakeOver() : absl::OkStatus();
+}
+
+// What the guest has already must not be pushed: over tcp and verbs alike the bytes would land on top of its own.
+absl::Status ThreadedDestinationSession::TakeOver() {
+  for (const PageRun& run : resources_.placement().mapped_before()) engine_->TakeOver(run);
+  const PageTable& table = engine_->table();
+  std::vector<PageRun> here;
+  for (PageIndex page = 0; page < table.size();) {
+    const PageRun absent = table.NextRun(PageState::kAbsent, page, table.size(), table.size());
+    const PageIndex end = absent.count > 0 ? absent.first : table.size();
+    if (end > page) here.push_back({page, end - page});
+    page = absent.count > 0 ? absent.end() : table.size();
+  }
+  return MarkWanted(*core_.connection.demand.front(), offer_.source, table.size(), here,
+                    absl::Now() + options_.prepare_timeout);
 }
 
 absl::Status ThreadedDestinationSession::StartEngine() {
@@ -228,6 +251,8 @@ void ThreadedDestinationSession::Finish() {
 }
 
 void ThreadedDestinationSession::Tick() {
+  const GuestProcess* const process = resources_.placement().process();
+  if (process != nullptr && !finished_ && process->exited()) engine_->Fail(GuestProcess::Gone());
   if (engine_->phase() != Phase::kRunning || !core_.events.has_listener()) return;
   core_.ReportMoved(engine_->resident_pages());
 }
@@ -285,6 +310,7 @@ absl::Status ThreadedDestinationSession::Activate(absl::Duration timeout) {
     failure = engine_->failure();
     return engine_->guest_may_run() || engine_->phase() == Phase::kFailed;
   };
+  resources_.state_file().MarkRunning();
   running_thread()->Call([this] { engine_->AllowActivation(); });
   if (running_thread()->WaitUntil(over, absl::Now() + timeout)) return failure;
   return absl::DeadlineExceededError(

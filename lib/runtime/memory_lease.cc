@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -12,25 +13,40 @@ namespace {
 
 struct Leased {
   std::uint64_t number = 0;
-  const std::byte* begin = nullptr;
-  const std::byte* end = nullptr;
+  pid_t process = 0;  // 0: this one, or an unknown one.
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
 };
+
+std::vector<Leased> PartsOf(const GuestMemory& memory, std::size_t region, std::uint64_t number) {
+  std::vector<Leased> parts;
+  const pid_t process = memory.external() == nullptr ? 0 : memory.external()->pid;
+  for (const GuestMapping& mapping : memory.mappings_of(region)) {
+    parts.push_back({number, process, mapping.address, mapping.address + mapping.length});
+  }
+  return parts;
+}
 
 class Leases {
  public:
   absl::StatusOr<std::uint64_t> Take(const GuestMemory& memory) {
     const MutexLock lock(&mutex_);
-    for (const Region& region : memory.regions()) {
-      for (const Leased& leased : leased_) {
-        if (region.base < leased.end && leased.begin < region.base + region.length) {
-          return absl::FailedPreconditionError(fmt::format(
-              "region '{}' is in use by another session of this process; end that session first", region.name));
-        }
+    // What lies in another process that is not known cannot be told apart.
+    const bool unknown = memory.external() != nullptr && memory.external()->pid == 0;
+    for (std::size_t i = 0; i < memory.regions().size() && !unknown; ++i) {
+      for (const Leased& part : PartsOf(memory, i, 0)) {
+        const bool taken = std::any_of(leased_.begin(), leased_.end(), [&part](const Leased& leased) {
+          return leased.process == part.process && part.begin < leased.end && leased.begin < part.end;
+        });
+        if (!taken) continue;
+        return absl::FailedPreconditionError(
+            fmt::format("region '{}' is in use by another session of this process; end that session first",
+                        memory.regions()[i].name));
       }
     }
     ++last_number_;
-    for (const Region& region : memory.regions()) {
-      leased_.push_back({last_number_, region.base, region.base + region.length});
+    for (std::size_t i = 0; i < memory.regions().size() && !unknown; ++i) {
+      for (const Leased& part : PartsOf(memory, i, last_number_)) leased_.push_back(part);
     }
     return last_number_;
   }

@@ -6,14 +6,34 @@ namespace farfault {
 
 DestinationEngine::DestinationEngine(World world, const Config& config)
     : link_(world.control),
-      table_(world.layout.total_pages()),
+      table_(world.page_states.empty() ? PageTable(world.layout.total_pages()) : PageTable(world.page_states)),
       progress_(table_, world.control),
       pages_({world.layout, table_, world.placement, world.clock, progress_}, config.map_around_pages,
              static_cast<std::uint32_t>(FaultAnswerer::kPending) + 4 * config.demand_slots),
       demand_(pages_, progress_, world.source, world.demand_channels, world.scratch, config.demand_slots),
       answerer_(pages_, progress_, demand_, world.faults),
       push_(pages_, progress_, answerer_, world.source, std::move(world.push)),
-      control_(pages_, progress_, push_, world.control) {}
+      control_(pages_, progress_, push_, world.control) {
+  for (PageIndex page = 0; page < world.page_states.size(); ++page) {
+    const PageState state = table_.state(page);
+    if (state == PageState::kLanded || state == PageState::kMapped) pages_.mapper().OnArrived(page);
+  }
+}
+
+void DestinationEngine::TakeOver(PageRun mapped) {
+  for (PageIndex page = mapped.first; page < mapped.end(); ++page) {
+    const PageState state = pages_.state(page);
+    if (state == PageState::kMapped) continue;
+    pages_.Move(page, PageState::kMapped);
+    if (state != PageState::kLanded) pages_.mapper().OnArrived(page);
+  }
+}
+
+void DestinationEngine::RefusePrePaged(PageRun run) {
+  for (PageIndex page = run.first; page < run.end(); ++page) {
+    if (pages_.state(page) == PageState::kAbsent) pages_.DiscardEarly(page);
+  }
+}
 
 bool DestinationEngine::Poll() {
   if (progress_.failed()) {

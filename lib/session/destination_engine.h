@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -50,6 +51,8 @@ class DestinationEngine {
     PagePlacement& placement;
     FaultFeed& faults;
     const Clock& clock;
+    /// Where the table of pages lives, with what an earlier engine has left there; empty: in the engine, all absent.
+    std::span<std::uint8_t> page_states = {};
   };
 
   DestinationEngine(World world, const Config& config);
@@ -61,6 +64,10 @@ class DestinationEngine {
 
   /// From now on the guest may be started as soon as the source hands it over; the source is told so. Idempotent.
   void AllowActivation() { control_.AllowActivation(); }
+  /// Before anything else: these pages are the guest's already, and are not asked for.
+  void TakeOver(PageRun mapped);
+  /// Before anything else: whatever comes of these pages before the switchover is dropped, and they are READ afterwards.
+  void RefusePrePaged(PageRun run);
   /// Read ahead of demand what is missing.
   void FetchRest() { fetch_rest_ = true; }
   /// Gives up: tells the peer, answers nothing more.

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "lib/fault/guest_process.h"
+
 namespace farfault {
 
 DestinationPages::DestinationPages(World world, std::size_t map_around_pages, std::uint32_t most_waiters)
@@ -25,7 +27,7 @@ void DestinationPages::RefuseMove(PageIndex page, PageState from, PageState to) 
 
 void DestinationPages::CheckMap(MapStatus status) {
   if (status == MapStatus::kGuestGone) {
-    world_.progress.Fail(absl::AbortedError("the process that the guest lives in has exited"));
+    world_.progress.Fail(GuestProcess::Gone());
   }
   if (status != MapStatus::kFailed) return;
   const absl::Status& refused = world_.placement.failure();

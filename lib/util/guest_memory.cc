@@ -53,48 +53,120 @@ absl::Status CheckNames(const std::vector<Region>& regions) {
   return absl::InvalidArgumentError(fmt::format("two regions are called '{}'", *repeated));
 }
 
-absl::Status CheckOverlap(const std::vector<Region>& regions) {
-  std::vector<const Region*> sorted;
-  for (const Region& region : regions) sorted.push_back(&region);
-  std::sort(sorted.begin(), sorted.end(), [](const Region* a, const Region* b) { return a->base < b->base; });
+absl::Status CheckOverlap(const std::vector<Region>& regions, const std::vector<std::vector<GuestMapping>>& mappings) {
+  struct Placed {
+    GuestMapping mapping;
+    const Region* region;
+  };
+  std::vector<Placed> sorted;
+  for (std::size_t i = 0; i < regions.size(); ++i) {
+    for (const GuestMapping& mapping : mappings[i]) sorted.push_back({mapping, &regions[i]});
+  }
+  std::sort(sorted.begin(), sorted.end(),
+            [](const Placed& a, const Placed& b) { return a.mapping.address < b.mapping.address; });
   for (std::size_t i = 1; i < sorted.size(); ++i) {
-    const Region& before = *sorted[i - 1];
-    const Region& after = *sorted[i];
-    if (before.base + before.length <= after.base) continue;
-    return absl::InvalidArgumentError(fmt::format("regions '{}' and '{}' overlap at address {}", before.name,
-                                                  after.name, fmt::ptr(static_cast<const void*>(after.base))));
+    const Placed& before = sorted[i - 1];
+    const Placed& after = sorted[i];
+    if (before.mapping.length <= after.mapping.address - before.mapping.address) continue;
+    return absl::InvalidArgumentError(fmt::format("regions '{}' and '{}' overlap at address {:#x}", before.region->name,
+                                                  after.region->name, after.mapping.address));
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckExternalMappings(const ExternalRegion& region) {
+  const auto invalid = [&region](const std::string& what) {
+    return absl::InvalidArgumentError(fmt::format("region '{}': {}", region.name, what));
+  };
+  if (region.mappings.empty()) return invalid("it is mapped nowhere");
+  for (const GuestMapping& mapping : region.mappings) {
+    const std::uint64_t page_size = region.page_size == 0 ? kSmallPage : region.page_size;
+    if (mapping.address == 0 || mapping.address % page_size != 0 || mapping.length == 0 ||
+        mapping.length % page_size != 0) {
+      return invalid(fmt::format("its mapping of {} bytes at {:#x} does not consist of whole pages of {} bytes",
+                                 mapping.length, mapping.address, page_size));
+    }
+    if (mapping.length > UINT64_MAX - mapping.address) {
+      return invalid(fmt::format("its mapping of {} bytes at {:#x} reaches beyond the address space", mapping.length,
+                                 mapping.address));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Saturating: what adds up to more than there is fails the checks that follow.
+std::uint64_t TotalLength(std::span<const GuestMapping> mappings) {
+  std::uint64_t total = 0;
+  for (const GuestMapping& mapping : mappings) total += std::min(mapping.length, UINT64_MAX - total);
+  return total;
 }
 
 }  // namespace
 
 absl::StatusOr<GuestMemory> GuestMemory::Create(std::vector<Region> regions) {
+  std::vector<std::vector<GuestMapping>> mappings;
+  for (std::size_t i = 0; i < regions.size(); ++i) {
+    if (absl::Status status = CheckRegion(regions[i], i); !status.ok()) return status;
+    mappings.push_back({{reinterpret_cast<std::uint64_t>(regions[i].base), regions[i].length}});
+  }
+  return CreateChecked(std::move(regions), std::move(mappings));
+}
+
+absl::StatusOr<GuestMemory> GuestMemory::CreateExternal(std::vector<ExternalRegion> external_regions,
+                                                        const ExternalGuest& guest) {
+  if (guest.userfaultfd < 0) {
+    return absl::InvalidArgumentError(
+        fmt::format("{} is not a userfaultfd of the guest's process: external memory needs one", guest.userfaultfd));
+  }
+  std::vector<Region> regions;
+  std::vector<std::vector<GuestMapping>> mappings;
+  for (ExternalRegion& external : external_regions) {
+    if (absl::Status status = CheckExternalMappings(external); !status.ok()) return status;
+    regions.push_back({.name = std::move(external.name),
+                       .base = reinterpret_cast<std::byte*>(external.mappings.front().address),
+                       .length = TotalLength(external.mappings),
+                       .page_size = external.page_size,
+                       .fd = external.fd,
+                       .file_offset = external.file_offset});
+    mappings.push_back(std::move(external.mappings));
+    if (absl::Status status = CheckRegion(regions.back(), regions.size() - 1); !status.ok()) return status;
+  }
+  auto memory = CreateChecked(std::move(regions), std::move(mappings));
+  if (memory.ok()) memory->external_ = guest;
+  return memory;
+}
+
+absl::StatusOr<GuestMemory> GuestMemory::CreateChecked(std::vector<Region> regions,
+                                                       std::vector<std::vector<GuestMapping>> mappings) {
   if (regions.empty()) return absl::InvalidArgumentError("the guest memory has no regions");
   if (regions.size() > kMaxRegions) {
     return absl::InvalidArgumentError(
         fmt::format("the guest memory has {} regions; {} are allowed", regions.size(), kMaxRegions));
   }
   GuestMemory memory;
-  for (std::size_t i = 0; i < regions.size(); ++i) {
-    if (absl::Status status = CheckRegion(regions[i], i); !status.ok()) return status;
-    const std::uint64_t pages = regions[i].length / regions[i].page_size;
+  for (const Region& region : regions) {
+    const std::uint64_t pages = region.length / region.page_size;
     memory.runs_.push_back({memory.total_pages_, pages});
     memory.total_pages_ += pages;
-    memory.total_bytes_ += regions[i].length;
+    memory.total_bytes_ += region.length;
   }
   if (absl::Status status = CheckNames(regions); !status.ok()) return status;
-  if (absl::Status status = CheckOverlap(regions); !status.ok()) return status;
+  if (absl::Status status = CheckOverlap(regions, mappings); !status.ok()) return status;
   memory.regions_ = std::move(regions);
+  memory.mappings_ = std::move(mappings);
   return memory;
 }
 
 absl::StatusOr<PageIndex> GuestMemory::PageAt(const void* address) const {
   const auto wanted = reinterpret_cast<std::uint64_t>(address);
   for (std::size_t i = 0; i < regions_.size(); ++i) {
-    const auto base = reinterpret_cast<std::uint64_t>(regions_[i].base);
-    if (wanted < base || wanted - base >= regions_[i].length) continue;
-    return runs_[i].first + (wanted - base) / regions_[i].page_size;
+    std::uint64_t offset = 0;
+    for (const GuestMapping& mapping : mappings_[i]) {
+      if (wanted >= mapping.address && wanted - mapping.address < mapping.length) {
+        return runs_[i].first + (offset + wanted - mapping.address) / regions_[i].page_size;
+      }
+      offset += mapping.length;
+    }
   }
   return absl::NotFoundError(fmt::format("address {:#x} is in no region of the guest memory", wanted));
 }

@@ -1,0 +1,182 @@
+#include "test/support/guest_process.h"
+
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <catch2/catch_test_macros.hpp>
+#include <csignal>
+#include <cstring>
+
+#include "farfault/guest_memory.h"
+
+namespace farfault {
+namespace {
+
+bool ReadAll(int fd, void* to, std::size_t bytes) {
+  auto* at = static_cast<std::byte*>(to);
+  while (bytes > 0) {
+    const ssize_t got = read(fd, at, bytes);
+    if (got <= 0) return false;
+    at += got;
+    bytes -= static_cast<std::size_t>(got);
+  }
+  return true;
+}
+
+bool WriteAll(int fd, const void* from, std::size_t bytes) {
+  return write(fd, from, bytes) == static_cast<ssize_t>(bytes);
+}
+
+}  // namespace
+
+std::uint64_t HashPage(std::span<const std::byte> page) {
+  std::uint64_t hash = 1469598103934665603u;
+  for (const std::byte byte : page) hash = (hash ^ static_cast<std::uint64_t>(byte)) * 1099511628211u;
+  return hash;
+}
+
+void SendFd(int socket, int fd) {
+  char byte = 1;
+  iovec data{&byte, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof(control);
+  cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+  static_cast<void>(!sendmsg(socket, &message, MSG_NOSIGNAL));
+}
+
+UniqueFd ReceiveFd(int socket) {
+  char byte = 0;
+  iovec data{&byte, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof(control);
+  if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) != 1) return {};
+  const cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  if (header == nullptr || header->cmsg_type != SCM_RIGHTS) return {};
+  int fd = -1;
+  std::memcpy(&fd, CMSG_DATA(header), sizeof(fd));
+  return UniqueFd(fd);
+}
+
+ForkedGuest::ForkedGuest(const Spec& spec) : spec_(spec) {
+  std::uint64_t total = 0;
+  for (const std::uint64_t part : spec_.parts) total += part;
+  if (spec_.shared) {
+    file_.reset(memfd_create("guest", MFD_CLOEXEC));
+    REQUIRE(ftruncate(file_.get(), static_cast<off_t>(total)) == 0);
+  }
+  int sockets[2] = {};
+  REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) == 0);
+  socket_.reset(sockets[0]);
+  pid_ = fork();
+  if (pid_ == 0) Serve(sockets[1]);
+  const UniqueFd theirs(sockets[1]);
+  mappings_.resize(spec_.parts.size());
+  userfaultfd_ = ReceiveFd(socket_.get());
+  REQUIRE(userfaultfd_.valid());
+  REQUIRE(ReadAll(socket_.get(), mappings_.data(), mappings_.size() * sizeof(GuestMapping)));
+}
+
+ForkedGuest::~ForkedGuest() { Kill(); }
+
+void ForkedGuest::Kill() {
+  if (pid_ <= 0) return;
+  kill(pid_, SIGKILL);
+  waitpid(pid_, nullptr, 0);
+  pid_ = -1;
+}
+
+// Only system calls and memory of its own: the parent may have had threads.
+void ForkedGuest::Serve(int socket) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const int uffd = static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK));
+  uffdio_api api{.api = UFFD_API, .features = spec_.features, .ioctls = 0};
+  if (uffd < 0 || ioctl(uffd, UFFDIO_API, &api) != 0) _exit(2);
+  std::uint64_t offset = 0;
+  for (const std::uint64_t length : spec_.parts) {
+    // Aligned to 2 MiB, and a gap before each.
+    auto* const reserved = static_cast<std::byte*>(
+        mmap(nullptr, length + 4 * kHugePage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    auto* const base = reserved + 2 * kHugePage - reinterpret_cast<std::uint64_t>(reserved) % kHugePage;
+    const int flags = MAP_FIXED | (spec_.shared ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS);
+    if (mmap(base, length, PROT_READ | PROT_WRITE, flags, file_.get(), static_cast<off_t>(offset)) == MAP_FAILED)
+      _exit(3);
+    if (!spec_.shared) madvise(base, length, MADV_NOHUGEPAGE);
+    uffdio_register range{
+        .range = {reinterpret_cast<std::uint64_t>(base), length}, .mode = spec_.register_modes, .ioctls = 0};
+    if (spec_.register_modes != 0 && ioctl(uffd, UFFDIO_REGISTER, &range) != 0) _exit(4);
+    mappings_.push_back({reinterpret_cast<std::uint64_t>(base), length});
+    offset += length;
+  }
+  SendFd(socket, uffd);
+  WriteAll(socket, mappings_.data(), mappings_.size() * sizeof(GuestMapping));
+  for (Order order; ReadAll(socket, &order, sizeof(order));) {
+    std::byte* const page = PageAt(order.page);
+    std::uint64_t answer = 0;
+    if (order.what == 's') answer = HashPage({page, kSmallPage});
+    if (order.what == 'w') std::memcpy(page, &order.value, sizeof(order.value));
+    if (order.what == 'd') madvise(page, order.value * kSmallPage, MADV_DONTNEED);
+    if (!WriteAll(socket, &answer, sizeof(answer))) break;
+  }
+  _exit(0);
+}
+
+std::byte* ForkedGuest::PageAt(std::uint64_t page) const {
+  std::uint64_t offset = page * kSmallPage;
+  std::size_t part = 0;
+  while (offset >= mappings_[part].length) offset -= mappings_[part++].length;
+  return reinterpret_cast<std::byte*>(mappings_[part].address + offset);
+}
+
+void ForkedGuest::Send(const Order& order) const { REQUIRE(WriteAll(socket_.get(), &order, sizeof(order))); }
+
+void ForkedGuest::BeginSum(std::uint64_t page) { Send({'s', page, 0}); }
+
+std::uint64_t ForkedGuest::Finish() {
+  std::uint64_t answer = 0;
+  pollfd readable{.fd = socket_.get(), .events = POLLIN, .revents = 0};
+  REQUIRE(poll(&readable, 1, 100'000) == 1);
+  REQUIRE(ReadAll(socket_.get(), &answer, sizeof(answer)));
+  return answer;
+}
+
+bool ForkedGuest::finished() const {
+  pollfd readable{.fd = socket_.get(), .events = POLLIN, .revents = 0};
+  return poll(&readable, 1, 0) == 1;
+}
+
+std::uint64_t ForkedGuest::Sum(std::uint64_t page) {
+  BeginSum(page);
+  return Finish();
+}
+
+void ForkedGuest::Write(std::uint64_t page, std::uint64_t value) {
+  Send({'w', page, value});
+  static_cast<void>(Finish());
+}
+
+void ForkedGuest::Discard(std::uint64_t page, std::uint64_t count) {
+  Send({'d', page, count});
+  static_cast<void>(Finish());
+}
+
+}  // namespace farfault
