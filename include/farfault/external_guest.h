@@ -27,7 +27,8 @@ struct ExternalGuest {
   int userfaultfd = -1;
   /// The UFFD_FEATURE_* bits that were asked for in UFFDIO_API, as far as they are known. With
   /// UFFD_FEATURE_EVENT_REMOVE a page that the guest gives back (MADV_DONTNEED of private memory) reads as zeros from
-  /// then on. A destination whose memory has a file must not have that feature: the event does not tell
+  /// then on. A source that tracks what the guest writes needs UFFD_FEATURE_WP_HUGETLBFS_SHMEM,
+  /// UFFD_FEATURE_WP_UNPOPULATED and UFFD_FEATURE_WP_ASYNC (Linux 6.7). A destination whose memory has a file must not have that feature: the event does not tell
   /// MADV_DONTNEED, which leaves the file's bytes, from MADV_REMOVE.
   std::uint64_t features = 0;
   /// The guest's process has registered the memory already: at a destination with UFFDIO_REGISTER_MODE_MISSING, and

@@ -69,7 +69,7 @@ struct SourceOptions : SessionOptions {
   /// see.
   DirtyLog dirty_log;
   /// Record which pages the guest touches while `PrePage` runs, for ranking and for `Predictor::OnHistory`.
-  /// Shared memory only.
+  /// Shared memory only; of a guest in another process (`ExternalGuest`) only what it writes.
   bool track_history = true;
   /// How long the push thread polls before it sleeps. Change this to zero to save CPU.
   absl::Duration spin = absl::Microseconds(20);
@@ -87,6 +87,9 @@ struct DestinationOptions : SessionOptions {
   bool collapse_huge_pages = true;
   /// Threads that populate and register memory in `Prepare`, 1 to 64; 0 means one per core.
   std::size_t prepare_threads = 0;
+  /// Keep the order in which the guest touches pages, for `DestinationSession::FaultOrder`; eight bytes per page. Change
+  /// this to learn a working set for later runs.
+  bool record_faults = false;
   /// A file of one byte per page in which the session keeps what has become of each, so that another session can take
   /// the guest over when this process dies (see `ExternalGuest::taken_over`). Made anew otherwise; best on a tmpfs, since it
   /// means nothing after a restart of the machine. Empty: none. Change this for guests of other processes.

@@ -52,7 +52,8 @@ class FARFAULT_EXPORT PagingSession {
   virtual void Cancel() = 0;
 };
 
-/// The side that gives the memory up.
+/// The side that gives the memory up. Of a guest in another process (`GuestMemory::CreateExternal`) it reads the file,
+/// and needs that process for nothing once `SwitchOver` has returned.
 class FARFAULT_EXPORT SourceSession : public PagingSession {
  public:
   /// Meets the peer, checks that both mean the same regions, and waits until the destination is prepared. The guest
@@ -112,6 +113,15 @@ class FARFAULT_EXPORT DestinationSession : public PagingSession {
 
   /// Reads what is missing ahead of demand, a few pages at a time, so that a session without a push becomes resident.
   virtual absl::Status FetchRest() = 0;
+
+  /// Reads these pages ahead of demand, in this order, a few at a time: a working set that is known from an earlier run.
+  /// Pages that are here already are passed over. A second call adds to the first. kInvalidArgument: runs outside the
+  /// memory.
+  virtual absl::Status Fetch(std::vector<PageRun> order) = 0;
+
+  /// With `DestinationOptions::record_faults`: the pages that the guest has touched first, in the order in which it
+  /// waited for them; each page once. A snapshot.
+  virtual std::vector<PageIndex> FaultOrder() const = 0;
 
   /// Waits until every page is here and mapped; afterwards the memory is ordinary memory again. kDeadlineExceeded
   /// leaves the session as it is. Without a push or `FetchRest` this waits for the guest to touch everything.

@@ -192,6 +192,15 @@ absl::StatusOr<Userfaultfd> Userfaultfd::Adopt(UniqueFd fd, std::uint64_t featur
   return Userfaultfd(std::move(fd), features);
 }
 
+absl::StatusOr<Userfaultfd> Userfaultfd::AdoptDuplicate(int fd, std::uint64_t features) {
+  UniqueFd duplicate(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!duplicate.valid()) {
+    return absl::InvalidArgumentError(
+        fmt::format("descriptor {}, the guest's userfaultfd, cannot be duplicated: {}", fd, std::strerror(errno)));
+  }
+  return Adopt(std::move(duplicate), features);
+}
+
 absl::StatusOr<std::uint64_t> Userfaultfd::Register(const void* address, std::uint64_t length, std::uint64_t modes) {
   uffdio_register request{.range = {.start = Number(address), .len = length}, .mode = modes, .ioctls = 0};
   if (ioctl(fd_.get(), UFFDIO_REGISTER, &request) != 0) return RegisterError(errno, address, length);

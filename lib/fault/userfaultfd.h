@@ -50,6 +50,9 @@ class Userfaultfd {
   /// that were asked for there.
   static absl::StatusOr<Userfaultfd> Adopt(UniqueFd fd, std::uint64_t features);
 
+  /// The same with a duplicate: `fd` stays the caller's.
+  static absl::StatusOr<Userfaultfd> AdoptDuplicate(int fd, std::uint64_t features);
+
   /// Every feature of this kernel, found out on a descriptor of its own.
   static absl::StatusOr<std::uint64_t> KernelFeatures(Scope scope = Scope::kAllFaults);
 

@@ -37,22 +37,30 @@ absl::Status CheckMappedShared(const RegionPages& region) {
 
 }  // namespace
 
-AccessHistory::AccessHistory(const GuestMemory& memory, Pagemap pagemap)
-    : memory_(memory), pagemap_(std::move(pagemap)), heat_(memory.total_pages()) {}
+AccessHistory::AccessHistory(const GuestMemory& memory, Pagemap pagemap, bool blind)
+    : memory_(memory), pagemap_(std::move(pagemap)), blind_(blind), heat_(memory.total_pages()) {}
 
 absl::StatusOr<std::unique_ptr<AccessHistory>> AccessHistory::Create(const GuestMemory& memory) {
   absl::StatusOr<Pagemap> pagemap = Pagemap::OpenSelf();
   if (!pagemap.ok()) return pagemap.status();
+  std::unique_ptr<AccessHistory> history(new AccessHistory(memory, *std::move(pagemap), false));
   for (std::size_t i = 0; i < memory.regions().size(); ++i) {
     const RegionPages region(memory, i);
-    if (!Watches(region.region())) continue;
+    if (!history->Watches(region.region())) continue;
     if (absl::Status status = CheckMappedShared(region); !status.ok()) return region.Annotate(status);
   }
-  return std::unique_ptr<AccessHistory>(new AccessHistory(memory, *std::move(pagemap)));
+  return history;
+}
+
+absl::StatusOr<std::unique_ptr<AccessHistory>> AccessHistory::CreateBlind(const GuestMemory& memory) {
+  absl::StatusOr<Pagemap> pagemap = Pagemap::OpenSelf();
+  if (!pagemap.ok()) return pagemap.status();
+  return std::unique_ptr<AccessHistory>(new AccessHistory(memory, *std::move(pagemap), true));
 }
 
 bool AccessHistory::watches_any() const {
-  return std::any_of(memory_.regions().begin(), memory_.regions().end(), Watches);
+  return std::any_of(memory_.regions().begin(), memory_.regions().end(),
+                     [this](const Region& region) { return Watches(region); });
 }
 
 absl::Status AccessHistory::BeginRound() {

@@ -35,6 +35,10 @@ class AccessHistory {
   /// that a round would lose its bytes.
   static absl::StatusOr<std::unique_ptr<AccessHistory>> Create(const GuestMemory& memory);
 
+  /// Watches nothing and knows only what it is told (NoteTouched): for a guest in another process, which alone could
+  /// drop its page-table entries.
+  static absl::StatusOr<std::unique_ptr<AccessHistory>> CreateBlind(const GuestMemory& memory);
+
   /// True when the kernel can watch at least one region.
   bool watches_any() const;
 
@@ -53,12 +57,13 @@ class AccessHistory {
   std::size_t size_bytes() const { return heat_.size_bytes(); }
 
  private:
-  AccessHistory(const GuestMemory& memory, Pagemap pagemap);
+  AccessHistory(const GuestMemory& memory, Pagemap pagemap, bool blind);
 
-  static bool Watches(const Region& region) { return region.fd >= 0 && region.page_size == kSmallPage; }
+  bool Watches(const Region& region) const { return !blind_ && region.fd >= 0 && region.page_size == kSmallPage; }
 
   const GuestMemory memory_;
   Pagemap pagemap_;
+  const bool blind_;
   HeatCounters heat_;
   std::uint64_t rounds_ = 0;
 };

@@ -18,6 +18,8 @@ namespace {
 constexpr std::uint64_t kFeatureWpUnpopulated = 1u << 13;
 constexpr std::uint64_t kFeatureWpAsync = 1u << 15;
 
+constexpr std::uint64_t kFeatures = UFFD_FEATURE_WP_HUGETLBFS_SHMEM | kFeatureWpUnpopulated | kFeatureWpAsync;
+
 constexpr std::uint64_t kProtectSlice = 64u << 20;
 
 // The page is not write-protected: it was written, or its entry is gone and with it the mark.
@@ -76,24 +78,45 @@ absl::Status AppendNotInFile(const RegionPages& region, PageRun run, std::vector
 
 }  // namespace
 
-DirtyTracker::DirtyTracker(const GuestMemory& memory, Pagemap pagemap, Userfaultfd userfaultfd)
-    : memory_(memory), pagemap_(std::move(pagemap)), userfaultfd_(std::move(userfaultfd)) {}
+DirtyTracker::DirtyTracker(const GuestMemory& memory, const GuestMemory& view, Pagemap pagemap, Userfaultfd userfaultfd)
+    : memory_(memory),
+      view_(view),
+      process_(memory.external() == nullptr ? 0 : memory.external()->pid),
+      pagemap_(std::move(pagemap)),
+      userfaultfd_(std::move(userfaultfd)) {}
 
 absl::StatusOr<std::unique_ptr<DirtyTracker>> DirtyTracker::Create(const GuestMemory& memory) {
   absl::StatusOr<Pagemap> pagemap = Pagemap::OpenSelf();
   if (!pagemap.ok()) return pagemap.status();
   // The kernel answers asynchronous protection by itself, so faults inside system calls are served as well, and the
   // scope that needs no privilege will do.
-  absl::StatusOr<Userfaultfd> userfaultfd = Userfaultfd::Open(
-      UFFD_FEATURE_WP_HUGETLBFS_SHMEM | kFeatureWpUnpopulated | kFeatureWpAsync, Userfaultfd::Scope::kUserFaultsOnly);
+  absl::StatusOr<Userfaultfd> userfaultfd = Userfaultfd::Open(kFeatures, Userfaultfd::Scope::kUserFaultsOnly);
   if (!userfaultfd.ok()) {
     return absl::Status(userfaultfd.status().code(),
                         fmt::format("cannot track what the guest writes: {}; dirty tracking needs Linux 6.7. Bring a "
                                     "dirty bitmap instead (track_dirty = false and dirty_log)",
                                     std::string(userfaultfd.status().message())));
   }
-  return std::unique_ptr<DirtyTracker>(new DirtyTracker(memory, *std::move(pagemap), *std::move(userfaultfd)));
+  return std::unique_ptr<DirtyTracker>(new DirtyTracker(memory, memory, *std::move(pagemap), *std::move(userfaultfd)));
 }
+
+absl::StatusOr<std::unique_ptr<DirtyTracker>> DirtyTracker::CreateExternal(const GuestMemory& external,
+                                                                           const GuestMemory& view) {
+  const ExternalGuest& guest = *external.external();
+  if ((guest.features & kFeatures) != kFeatures) {
+    return absl::InvalidArgumentError(fmt::format(
+        "what the guest writes cannot be tracked: its userfaultfd must be opened there with {} as well (Linux 6.7)",
+        UffdFeatureNames(kFeatures & ~guest.features)));
+  }
+  absl::StatusOr<Pagemap> pagemap = Pagemap::Open(guest.pid);
+  if (!pagemap.ok()) return pagemap.status();
+  absl::StatusOr<Userfaultfd> userfaultfd = Userfaultfd::AdoptDuplicate(guest.userfaultfd, guest.features);
+  if (!userfaultfd.ok()) return userfaultfd.status();
+  return std::unique_ptr<DirtyTracker>(new DirtyTracker(external, view, *std::move(pagemap), *std::move(userfaultfd)));
+}
+
+// The page tables of a process that is gone look like those of one that writes nothing.
+absl::Status DirtyTracker::CheckAlive() const { return process_.exited() ? GuestProcess::Gone() : absl::OkStatus(); }
 
 DirtyTracker::~DirtyTracker() {
   // Closing the descriptor takes away what this could not.
@@ -116,13 +139,13 @@ absl::Status DirtyTracker::Protect(const Region& region, Pagemap::AddressRange r
 absl::Status DirtyTracker::Start() {
   if (armed_regions_ > 0) return absl::FailedPreconditionError("dirty tracking has been started already");
   for (const Region& region : memory_.regions()) {
-    const absl::StatusOr<std::uint64_t> registered =
-        userfaultfd_.Register(region.base, region.length, UFFDIO_REGISTER_MODE_WP);
-    absl::Status status = registered.status();
+    absl::Status status;
+    if (registers()) status = userfaultfd_.Register(region.base, region.length, UFFDIO_REGISTER_MODE_WP).status();
     if (status.ok()) {
       ++armed_regions_;
       status = Protect(region, RangeOf(region));
     }
+    if (status.ok()) status = CheckAlive();
     if (!status.ok()) {
       static_cast<void>(Stop());
       return absl::Status(status.code(), fmt::format("cannot track what is written to region '{}': {}", region.name,
@@ -136,7 +159,11 @@ absl::Status DirtyTracker::Stop() {
   absl::Status first_error;
   for (; armed_regions_ > 0; --armed_regions_) {
     const Region& region = memory_.regions()[armed_regions_ - 1];
-    first_error.Update(userfaultfd_.Unregister(region.base, region.length));
+    if (registers()) {
+      first_error.Update(userfaultfd_.Unregister(region.base, region.length));
+    } else if (userfaultfd_.WriteProtect(region.base, region.length, false).status == UffdStatus::kFailed) {
+      first_error.Update(absl::InternalError(fmt::format("region '{}' stays write-protected", region.name)));
+    }
   }
   return first_error;
 }
@@ -166,9 +193,10 @@ absl::Status DirtyTracker::CollectRegion(std::size_t index, std::vector<PageRun>
 absl::Status DirtyTracker::Collect(std::vector<PageRun>* dirty) {
   if (armed_regions_ == 0) return absl::FailedPreconditionError("dirty tracking has not been started");
   for (std::size_t i = 0; i < memory_.regions().size(); ++i) {
-    if (absl::Status status = CollectRegion(i, dirty); !status.ok()) return status;
+    absl::Status status = CollectRegion(i, dirty);
+    if (!status.ok() && CheckAlive().ok()) return status;
   }
-  return absl::OkStatus();
+  return CheckAlive();
 }
 
 absl::Status DirtyTracker::CollectSent(std::size_t index, const PageBitmap& sent, std::vector<PageRun>* dirty) const {
@@ -186,7 +214,7 @@ absl::Status DirtyTracker::CollectSent(std::size_t index, const PageBitmap& sent
   };
   absl::Status status = ForEachStretch(sent, region.pages(), scan);
   for (const PageRun& run : unmapped) {
-    if (status.ok()) status = AppendNotInFile(region, run, dirty);
+    if (status.ok()) status = AppendNotInFile(RegionPages(view_, index), run, dirty);
   }
   SortAndUnite(dirty, from);
   return region.Annotate(status);
@@ -199,9 +227,10 @@ absl::Status DirtyTracker::CollectLast(const PageBitmap& sent, std::vector<PageR
         fmt::format("a bitmap of {} pages for memory of {}", sent.size(), memory_.total_pages()));
   }
   for (std::size_t i = 0; i < memory_.regions().size(); ++i) {
-    if (absl::Status status = CollectSent(i, sent, dirty); !status.ok()) return status;
+    absl::Status status = CollectSent(i, sent, dirty);
+    if (!status.ok() && CheckAlive().ok()) return status;
   }
-  return absl::OkStatus();
+  return CheckAlive();
 }
 
 }  // namespace farfault

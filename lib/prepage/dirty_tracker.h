@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "farfault/guest_memory.h"
 #include "farfault/page.h"
+#include "lib/fault/guest_process.h"
 #include "lib/fault/userfaultfd.h"
 #include "lib/page/page_bitmap.h"
 #include "lib/prepage/pagemap.h"
@@ -32,6 +33,13 @@ class DirtyTracker {
   /// kUnimplemented: the kernel is older than 6.7. kPermissionDenied: userfaultfd is not allowed.
   static absl::StatusOr<std::unique_ptr<DirtyTracker>> Create(const GuestMemory& memory);
 
+  /// Of memory that is mapped in another process, with that process's userfaultfd: what that process writes through
+  /// that mapping is seen. `view` is the same memory as it is mapped here. kInvalidArgument: the userfaultfd lacks
+  /// features. kPermissionDenied: we may not look at that process's page tables. Start and both Collects: kAborted when
+  /// the process has exited.
+  static absl::StatusOr<std::unique_ptr<DirtyTracker>> CreateExternal(const GuestMemory& external,
+                                                                      const GuestMemory& view);
+
   DirtyTracker(const DirtyTracker&) = delete;
   DirtyTracker& operator=(const DirtyTracker&) = delete;
   ~DirtyTracker();
@@ -54,13 +62,18 @@ class DirtyTracker {
   absl::Status Stop();
 
  private:
-  DirtyTracker(const GuestMemory& memory, Pagemap pagemap, Userfaultfd userfaultfd);
+  DirtyTracker(const GuestMemory& memory, const GuestMemory& view, Pagemap pagemap, Userfaultfd userfaultfd);
+
+  bool registers() const { return memory_.external() == nullptr || !memory_.external()->registered; }
+  absl::Status CheckAlive() const;
 
   absl::Status Protect(const Region& region, Pagemap::AddressRange range) const;
   absl::Status CollectRegion(std::size_t region, std::vector<PageRun>* dirty) const;
   absl::Status CollectSent(std::size_t region, const PageBitmap& sent, std::vector<PageRun>* dirty) const;
 
-  const GuestMemory memory_;
+  const GuestMemory memory_;  // Where the guest has it mapped,
+  const GuestMemory view_;    // and where this process has.
+  const GuestProcess process_;
   Pagemap pagemap_;
   Userfaultfd userfaultfd_;
   std::size_t armed_regions_ = 0;

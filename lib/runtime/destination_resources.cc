@@ -1,12 +1,7 @@
 #include "lib/runtime/destination_resources.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstdint>
-#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
@@ -57,12 +52,7 @@ absl::Status DestinationResources::OpenStateFile(const GuestMemory& memory, cons
 absl::StatusOr<Userfaultfd> DestinationResources::OpenUserfaultfd(const GuestMemory& memory) const {
   const ExternalGuest* const external = memory.external();
   if (external == nullptr) return Userfaultfd::Open(placement_->required_features());
-  UniqueFd duplicate(fcntl(external->userfaultfd, F_DUPFD_CLOEXEC, 0));
-  if (!duplicate.valid()) {
-    return absl::InvalidArgumentError(fmt::format("descriptor {}, the guest's userfaultfd, cannot be duplicated: {}",
-                                                  external->userfaultfd, std::strerror(errno)));
-  }
-  return Userfaultfd::Adopt(std::move(duplicate), external->features);
+  return Userfaultfd::AdoptDuplicate(external->userfaultfd, external->features);
 }
 
 absl::Status DestinationResources::Prepare(SessionCore& core, const DestinationOptions& options,

@@ -124,7 +124,8 @@ absl::Status ThreadedDestinationSession::MakeEngine() {
   engine_ = std::make_unique<DestinationEngine>(
       resources_.MakeWorld(core_, offer_.source),
       DestinationEngine::Config{.demand_slots = static_cast<std::uint32_t>(options_.max_outstanding_faults),
-                                .map_around_pages = options_.map_around_pages});
+                                .map_around_pages = options_.map_around_pages,
+                                .record_faults = options_.record_faults});
   thread_ = *std::move(thread);
   const GuestPlacement& placement = resources_.placement();
   for (const PageLayout::RegionPages& region : core_.layout.regions()) {
@@ -172,12 +173,9 @@ EngineThread::Round ThreadedDestinationSession::Round() {
 
 bool ThreadedDestinationSession::PollOnce() {
   bool progress = engine_->Poll();
-  const Phase phase = engine_->phase();
   // It may have changed in a call between two rounds as well.
-  if (phase != std::exchange(seen_phase_, phase)) {
-    OnPhase(phase);
-    progress = true;
-  }
+  progress |= NoticePhase();
+  const Phase phase = engine_->phase();
   if (phase == Phase::kFailed) GoQuiet();
   const bool resident = phase == Phase::kResident || phase == Phase::kDone;
   if (!resident) return progress;
@@ -217,6 +215,13 @@ void ThreadedDestinationSession::GoQuiet() {
   if (lost) core_.connection.control->Close();
 }
 
+bool ThreadedDestinationSession::NoticePhase() {
+  const Phase phase = engine_->phase();
+  if (phase == std::exchange(seen_phase_, phase)) return false;
+  OnPhase(phase);
+  return true;
+}
+
 void ThreadedDestinationSession::OnPhase(Phase phase) {
   if (phase == Phase::kRunning) core_.Publish(SessionState::kSwitchedOver, absl::OkStatus());
   if (phase == Phase::kFailed) {
@@ -252,7 +257,10 @@ void ThreadedDestinationSession::Finish() {
 
 void ThreadedDestinationSession::Tick() {
   const GuestProcess* const process = resources_.placement().process();
-  if (process != nullptr && !finished_ && process->exited()) engine_->Fail(GuestProcess::Gone());
+  if (process != nullptr && !finished_ && process->exited()) {
+    engine_->Fail(GuestProcess::Gone());
+    NoticePhase();
+  }
   if (engine_->phase() != Phase::kRunning || !core_.events.has_listener()) return;
   core_.ReportMoved(engine_->resident_pages());
 }
@@ -326,6 +334,33 @@ absl::Status ThreadedDestinationSession::FetchRest() {
     failure = engine_->failure();
   });
   return failure;
+}
+
+absl::Status ThreadedDestinationSession::Fetch(std::vector<PageRun> order) {
+  if (absl::Status prepared = CheckPrepared("Fetch"); !prepared.ok()) return prepared;
+  for (const PageRun& run : order) {
+    if (core_.layout.Contains(run)) continue;
+    return absl::InvalidArgumentError(fmt::format("pages {} to {} are not in the memory, which has {} pages", run.first,
+                                                  run.end(), core_.layout.total_pages()));
+  }
+  absl::Status failure;
+  running_thread()->Call([&] {
+    engine_->Fetch(std::move(order));
+    failure = engine_->failure();
+  });
+  return failure;
+}
+
+std::vector<PageIndex> ThreadedDestinationSession::FaultOrder() const {
+  std::vector<PageIndex> faults;
+  if (EngineThread* const thread = running_thread()) thread->Call([&] { faults = engine_->fault_order(); });
+  std::vector<bool> seen(core_.layout.total_pages());
+  std::erase_if(faults, [&seen](PageIndex page) {
+    const bool again = seen[page];
+    seen[page] = true;
+    return again;
+  });
+  return faults;
 }
 
 absl::Status ThreadedDestinationSession::WaitUntilResident(absl::Duration timeout) {

@@ -35,6 +35,8 @@ class ThreadedDestinationSession final : public DestinationSession {
   absl::Status Prepare() override;
   absl::Status Activate(absl::Duration timeout) override;
   absl::Status FetchRest() override;
+  absl::Status Fetch(std::vector<PageRun> order) override;
+  std::vector<PageIndex> FaultOrder() const override;
   absl::Status WaitUntilResident(absl::Duration timeout) override;
 
  private:
@@ -52,6 +54,7 @@ class ThreadedDestinationSession final : public DestinationSession {
   void Tick();
   void HangUp();
   void GoQuiet();
+  bool NoticePhase();
   void OnPhase(Phase phase);
   void GiveUp(const char* why);
   /// Every page is mapped: hands the memory back to its owner.

@@ -20,13 +20,16 @@ constexpr std::size_t kMaxHottest = 1u << 16;
 
 absl::Status PrePager::StartTracking() {
   if (tracking_.dirty && dirty_tracker_ == nullptr) {
-    auto tracker = DirtyTracker::Create(core_.memory);
+    auto tracker = tracking_.external == nullptr ? DirtyTracker::Create(core_.memory)
+                                                 : DirtyTracker::CreateExternal(*tracking_.external, core_.memory);
     if (!tracker.ok()) return tracker.status();
     if (absl::Status started = (*tracker)->Start(); !started.ok()) return started;
     dirty_tracker_ = *std::move(tracker);
   }
   if (tracking_.history && history_ == nullptr) {
-    auto history = AccessHistory::Create(core_.memory);
+    // From outside only writes are seen.
+    auto history =
+        tracking_.external == nullptr ? AccessHistory::Create(core_.memory) : AccessHistory::CreateBlind(core_.memory);
     if (history.ok()) {
       history_ = *std::move(history);
     } else {

@@ -32,6 +32,8 @@ class PrePager {
     bool dirty = true;
     bool history = true;
     DirtyLog log;
+    /// Where the memory is mapped in another process, in which the guest lives; outlives the pre-pager. Null: here.
+    const GuestMemory* external = nullptr;
   };
 
   /// All outlive this object.

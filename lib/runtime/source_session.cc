@@ -31,16 +31,27 @@ absl::StatusOr<std::unique_ptr<SourceSession>> SourceSession::Create(GuestMemory
     options.predictor = *std::move(predictor);
   }
   // What looks like a hole by a wrong file would arrive as zeros.
-  if (absl::Status mapped = CheckGuestMappings(memory.regions()); !mapped.ok()) return mapped;
+  if (absl::Status mapped = CheckGuestMappings(memory); !mapped.ok()) return mapped;
   auto lease = MemoryLease::Take(memory);
   if (!lease.ok()) return lease.status();
-  auto session = std::make_unique<ThreadedSourceSession>(std::move(memory), *std::move(lease), std::move(options));
+  ThreadedSourceSession::Guest guest;
+  if (memory.external() == nullptr) {
+    guest.memory = std::move(memory);
+  } else {
+    auto view = FileView::Map(memory);
+    if (!view.ok()) return view.status();
+    guest = {.memory = view->memory(), .external = std::move(memory), .view = *std::move(view)};
+  }
+  auto session = std::make_unique<ThreadedSourceSession>(std::move(guest), *std::move(lease), std::move(options));
   if (absl::Status started = session->Start(); !started.ok()) return started;
   return session;
 }
 
-ThreadedSourceSession::ThreadedSourceSession(GuestMemory memory, MemoryLease lease, SourceOptions options)
-    : options_(std::move(options)), core_(std::move(memory), std::move(lease), options_.on_event) {}
+ThreadedSourceSession::ThreadedSourceSession(Guest guest, MemoryLease lease, SourceOptions options)
+    : options_(std::move(options)),
+      external_(std::move(guest.external)),
+      view_(std::move(guest.view)),
+      core_(std::move(guest.memory), std::move(lease), options_.on_event) {}
 
 ThreadedSourceSession::~ThreadedSourceSession() {
   if (thread_ != nullptr) {
@@ -146,7 +157,9 @@ absl::Status ThreadedSourceSession::StartEngine() {
   core_.Publish(SessionState::kPrepared, absl::OkStatus());
   const MutexLock lock(&guest_mutex_);
   pre_pager_ = std::make_unique<PrePager>(
-      core_, *engine_, *thread_, PrePager::Tracking{options_.track_dirty, options_.track_history, options_.dirty_log},
+      core_, *engine_, *thread_,
+      PrePager::Tracking{options_.track_dirty, options_.track_history, options_.dirty_log,
+                         external_ ? &*external_ : nullptr},
       options_.handshake_timeout);
   return absl::OkStatus();
 }

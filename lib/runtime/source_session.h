@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "farfault/session.h"
+#include "lib/page/file_view.h"
 #include "lib/runtime/engine_thread.h"
 #include "lib/runtime/pre_pager.h"
 #include "lib/runtime/rendezvous.h"
@@ -23,7 +24,15 @@ namespace farfault {
 /// The source's engine on a thread of its own, with a real transport under it.
 class ThreadedSourceSession final : public SourceSession {
  public:
-  ThreadedSourceSession(GuestMemory memory, MemoryLease lease, SourceOptions options);
+  /// The guest's memory as this process sees it; `external` is where it is mapped otherwise, and `view` owns what this
+  /// process has mapped for it.
+  struct Guest {
+    GuestMemory memory;
+    std::optional<GuestMemory> external;
+    FileView view;
+  };
+
+  ThreadedSourceSession(Guest guest, MemoryLease lease, SourceOptions options);
   ~ThreadedSourceSession() override;
 
   /// Meets the destination and starts the thread.
@@ -54,6 +63,8 @@ class ThreadedSourceSession final : public SourceSession {
   void Tick();
 
   SourceOptions options_;
+  const std::optional<GuestMemory> external_;
+  FileView view_;
   SessionCore core_;
   std::vector<std::unique_ptr<RegisteredMemory>> regions_;
   std::optional<RegisteredBuffer> tables_;

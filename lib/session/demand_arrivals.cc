@@ -29,7 +29,37 @@ bool DemandArrivals::Read(PageIndex page, ReadOptions options) {
   return true;
 }
 
-bool DemandArrivals::ReadAhead() {
+void DemandArrivals::AddOrder(std::vector<PageRun> order) {
+  order_.erase(order_.begin(), order_.begin() + static_cast<std::ptrdiff_t>(next_in_order_));
+  next_in_order_ = 0;
+  order_.insert(order_.end(), order.begin(), order.end());
+}
+
+bool DemandArrivals::ReadAhead(bool rest) {
+  if (has_order()) return ReadInOrder();
+  return rest && ReadRest();
+}
+
+bool DemandArrivals::ReadInOrder() {
+  bool progress = false;
+  for (std::uint64_t looked = 0; has_order() && looked < DestinationPages::kStatesPerRound; ++looked) {
+    if (reads_ahead_ == most_reads_ahead_) break;
+    PageRun& run = order_[next_in_order_];
+    progress = true;
+    if (run.count == 0) {
+      ++next_in_order_;
+      continue;
+    }
+    if (pages_.state(run.first) == PageState::kAbsent) {
+      if (!Read(run.first, {.ahead = true})) return looked > 0;
+      ++reads_ahead_;
+    }
+    run = {run.first + 1, run.count - 1};
+  }
+  return progress;
+}
+
+bool DemandArrivals::ReadRest() {
   const PageTable& table = pages_.table();
   bool progress = false;
   while (reads_ahead_ < most_reads_ahead_ && table.count(PageState::kAbsent) > 0) {

@@ -1,6 +1,7 @@
 #ifndef FARFAULT_LIB_SESSION_DEMAND_ARRIVALS_H_
 #define FARFAULT_LIB_SESSION_DEMAND_ARRIVALS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -23,8 +24,12 @@ class DemandArrivals {
 
   /// Asks for an absent page. False: there is no room now.
   bool Ask(PageIndex page) { return Read(page, {.hint = progress_.push_expected()}); }
-  /// Reads ahead of demand what is missing. True when it did something.
-  bool ReadAhead();
+  /// Pages to read ahead of demand, behind those that were given before; runs inside the memory.
+  void AddOrder(std::vector<PageRun> order);
+  bool has_order() const { return next_in_order_ < order_.size(); }
+  /// Reads ahead of demand: in the order that was given, then, with `rest`, what else is missing. True when it did
+  /// something.
+  bool ReadAhead(bool rest);
 
   /// Takes in what is back. True when something was.
   bool Take();
@@ -38,6 +43,8 @@ class DemandArrivals {
   };
 
   bool Read(PageIndex page, ReadOptions options);
+  bool ReadInOrder();
+  bool ReadRest();
   void OnDemanded(const DemandedPage& demanded);
   bool MapDemanded(PageIndex page, std::uint32_t slot);
 
@@ -48,6 +55,8 @@ class DemandArrivals {
   std::uint32_t most_reads_ahead_;
   std::uint32_t reads_ahead_ = 0;
   PageIndex read_ahead_at_ = 0;
+  std::vector<PageRun> order_;  // What is to be read ahead; runs shrink from the front.
+  std::size_t next_in_order_ = 0;
 };
 
 }  // namespace farfault

@@ -11,7 +11,7 @@ DestinationEngine::DestinationEngine(World world, const Config& config)
       pages_({world.layout, table_, world.placement, world.clock, progress_}, config.map_around_pages,
              static_cast<std::uint32_t>(FaultAnswerer::kPending) + 4 * config.demand_slots),
       demand_(pages_, progress_, world.source, world.demand_channels, world.scratch, config.demand_slots),
-      answerer_(pages_, progress_, demand_, world.faults),
+      answerer_(pages_, progress_, demand_, world.faults, config.record_faults),
       push_(pages_, progress_, answerer_, world.source, std::move(world.push)),
       control_(pages_, progress_, push_, world.control) {
   for (PageIndex page = 0; page < world.page_states.size(); ++page) {
@@ -63,8 +63,9 @@ bool DestinationEngine::Poll() {
 
 // What a finished push has left absent, because it was discarded here, nobody else brings. Faults go first.
 bool DestinationEngine::ReadAhead() {
-  if (phase() != Phase::kRunning || !(fetch_rest_ || control_.pushed_all())) return false;
-  return answerer_.idle() && demand_.ReadAhead();
+  const bool rest = fetch_rest_ || control_.pushed_all();
+  if (phase() != Phase::kRunning || !(rest || demand_.has_order())) return false;
+  return answerer_.idle() && demand_.ReadAhead(rest);
 }
 
 // Pages in chunks that are still filling up are left alone: a finished chunk is mapped at once, and more cheaply.

@@ -39,6 +39,7 @@ class DestinationEngine {
   struct Config {
     std::uint32_t demand_slots = 128;
     std::size_t map_around_pages = 16;
+    bool record_faults = false;
   };
 
   struct World {
@@ -70,6 +71,10 @@ class DestinationEngine {
   void RefusePrePaged(PageRun run);
   /// Read ahead of demand what is missing.
   void FetchRest() { fetch_rest_ = true; }
+  /// Read these ahead of demand, in this order; runs inside the memory.
+  void Fetch(std::vector<PageRun> order) { demand_.AddOrder(std::move(order)); }
+  /// With Config::record_faults; a page may stand there more than once.
+  const std::vector<PageIndex>& fault_order() const { return answerer_.fault_order(); }
   /// Gives up: tells the peer, answers nothing more.
   void Fail(absl::Status status) { progress_.Fail(std::move(status)); }
 

@@ -13,8 +13,10 @@ constexpr std::size_t kEventsPerRound = 64;
 }  // namespace
 
 FaultAnswerer::FaultAnswerer(DestinationPages& pages, DestinationProgress& progress, DemandArrivals& demand,
-                             FaultFeed& feed)
-    : pages_(pages), progress_(progress), demand_(demand), feed_(feed), pending_(kPending) {}
+                             FaultFeed& feed, bool record)
+    : pages_(pages), progress_(progress), demand_(demand), feed_(feed), pending_(kPending) {
+  if (record) order_.reserve(pages.table().size());
+}
 
 bool FaultAnswerer::Take() {
   std::array<FeedEvent, kEventsPerRound> events;
@@ -36,6 +38,7 @@ bool FaultAnswerer::Take() {
 
 void FaultAnswerer::OnFault(PageIndex page) {
   SessionStats& stats = pages_.stats();
+  if (order_.size() < order_.capacity() && pages_.state(page) != PageState::kMapped) order_.push_back(page);
   if (!progress_.guest_may_run()) {
     // Parked until the switchover, however long that takes: no stall that says anything. A thread that gets signals
     // meanwhile faults again after each.

@@ -20,7 +20,8 @@ class FaultAnswerer {
   /// Faults that may wait here for a slot or a retry; more wait in the kernel.
   static constexpr std::size_t kPending = 4096;
 
-  FaultAnswerer(DestinationPages& pages, DestinationProgress& progress, DemandArrivals& demand, FaultFeed& feed);
+  FaultAnswerer(DestinationPages& pages, DestinationProgress& progress, DemandArrivals& demand, FaultFeed& feed,
+                bool record);
 
   /// Takes faults and discards in. True when there were some.
   bool Take();
@@ -32,6 +33,7 @@ class FaultAnswerer {
   /// How many pages AnswerArrived may be called for before the next AnswerPending.
   std::size_t room() const { return pending_.size() - count_; }
   bool idle() const { return count_ == 0; }
+  const std::vector<PageIndex>& fault_order() const { return order_; }
 
  private:
   void OnFault(PageIndex page);
@@ -48,6 +50,7 @@ class FaultAnswerer {
   DemandArrivals& demand_;
   FaultFeed& feed_;
   std::vector<PageIndex> pending_;  // Ring of pages whose fault could not be answered yet.
+  std::vector<PageIndex> order_;    // Of faults, when they are recorded; as many as there are pages.
   std::size_t head_ = 0;
   std::size_t count_ = 0;
 };

@@ -73,6 +73,12 @@ void SessionPair::SwitchOver() const {
 
 PairOutcome TryMakePair(GuestImage& source, SourceOptions source_options, GuestImage& destination,
                         DestinationOptions destination_options, const std::string& listen) {
+  return TryMakePair(source.memory(), std::move(source_options), destination.memory(), std::move(destination_options),
+                     listen);
+}
+
+PairOutcome TryMakePair(GuestMemory source, SourceOptions source_options, GuestMemory destination,
+                        DestinationOptions destination_options, const std::string& listen) {
   // Shared with the listener, which lives as long as the session.
   struct Heard {
     std::string address;
@@ -89,7 +95,7 @@ PairOutcome TryMakePair(GuestImage& source, SourceOptions source_options, GuestI
     if (inner) inner(event);
   };
   std::thread destination_thread([&] {
-    auto session = DestinationSession::Create(destination.memory(), std::move(destination_options));
+    auto session = DestinationSession::Create(std::move(destination), std::move(destination_options));
     outcome.destination = session.status();
     if (session.ok()) {
       outcome.pair.destination = *std::move(session);
@@ -98,7 +104,7 @@ PairOutcome TryMakePair(GuestImage& source, SourceOptions source_options, GuestI
   });
   if (heard->listening.WaitUntil(absl::Now() + absl::Seconds(10))) {
     source_options.connect = heard->address;
-    auto session = SourceSession::Create(source.memory(), std::move(source_options));
+    auto session = SourceSession::Create(std::move(source), std::move(source_options));
     outcome.source = session.status();
     if (session.ok()) outcome.pair.source = *std::move(session);
   } else {
@@ -110,8 +116,14 @@ PairOutcome TryMakePair(GuestImage& source, SourceOptions source_options, GuestI
 
 SessionPair MakePair(GuestImage& source, SourceOptions source_options, GuestImage& destination,
                      DestinationOptions destination_options, const std::string& listen) {
-  PairOutcome outcome =
-      TryMakePair(source, std::move(source_options), destination, std::move(destination_options), listen);
+  return MakePair(source.memory(), std::move(source_options), destination.memory(), std::move(destination_options),
+                  listen);
+}
+
+SessionPair MakePair(GuestMemory source, SourceOptions source_options, GuestMemory destination,
+                     DestinationOptions destination_options, const std::string& listen) {
+  PairOutcome outcome = TryMakePair(std::move(source), std::move(source_options), std::move(destination),
+                                    std::move(destination_options), listen);
   INFO("source: " << outcome.source.ToString() << ", destination: " << outcome.destination.ToString());
   REQUIRE((outcome.source.ok() && outcome.destination.ok()));
   return std::move(outcome.pair);

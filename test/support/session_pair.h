@@ -60,9 +60,13 @@ struct PairOutcome {
 };
 
 /// Makes both sessions at the same time, the destination listening on `listen`, and prepares the destination.
+PairOutcome TryMakePair(GuestMemory source, SourceOptions source_options, GuestMemory destination,
+                        DestinationOptions destination_options, const std::string& listen = SessionListenAddress());
 PairOutcome TryMakePair(GuestImage& source, SourceOptions source_options, GuestImage& destination,
                         DestinationOptions destination_options, const std::string& listen = SessionListenAddress());
 /// The same, and requires success.
+SessionPair MakePair(GuestMemory source, SourceOptions source_options, GuestMemory destination,
+                     DestinationOptions destination_options, const std::string& listen = SessionListenAddress());
 SessionPair MakePair(GuestImage& source, SourceOptions source_options, GuestImage& destination,
                      DestinationOptions destination_options, const std::string& listen = SessionListenAddress());
 

@@ -58,5 +58,19 @@ TEST_CASE("the counts and runs of a page table follow every move", "[page][table
   }
 }
 
+TEST_CASE("a page table goes on from what an earlier one has left, but for what was on its way", "[page][table]") {
+  std::vector<std::uint8_t> memory(kPageStates);
+  for (std::size_t i = 0; i < kPageStates; ++i) memory[i] = static_cast<std::uint8_t>(i);
+  PageTable table(memory);
+  CHECK(table.size() == kPageStates);
+  CHECK(table.count(PageState::kAbsent) == 4);
+  CHECK(table.state(static_cast<PageIndex>(PageState::kLanded)) == PageState::kLanded);
+  CHECK(table.state(static_cast<PageIndex>(PageState::kMapped)) == PageState::kMapped);
+  CHECK(table.state(static_cast<PageIndex>(PageState::kHole)) == PageState::kHole);
+  CHECK(table.state(static_cast<PageIndex>(PageState::kArriving)) == PageState::kAbsent);
+  REQUIRE(table.Move(0, PageState::kLanded));
+  CHECK(memory[0] == static_cast<std::uint8_t>(PageState::kLanded));
+}
+
 }  // namespace
 }  // namespace farfault

@@ -115,5 +115,47 @@ TEST_CASE("regions that make no sense are refused with the region and the value"
   }
 }
 
+ExternalRegion Elsewhere(std::vector<GuestMapping> mappings) {
+  return {.name = "ram", .mappings = std::move(mappings)};
+}
+
+TEST_CASE("a region of another process may be mapped in parts", "[util][memory]") {
+  const ExternalGuest guest{.userfaultfd = 7, .pid = 42};
+  auto memory =
+      GuestMemory::CreateExternal({Elsewhere({{0x200000, 2 * kSmallPage}, {0x100000, 3 * kSmallPage}})}, guest);
+  INFO(memory.status().ToString());
+  REQUIRE(memory.ok());
+  CHECK(memory->total_pages() == 5);
+  REQUIRE(memory->external() != nullptr);
+  CHECK(memory->external()->pid == 42);
+  CHECK(memory->mappings_of(0).size() == 2);
+  CHECK(*memory->PageAt(At(0x201fff)) == 1);
+  CHECK(*memory->PageAt(At(0x100000)) == 2);
+  CHECK(*memory->PageAt(At(0x102000)) == 4);
+  CHECK(absl::IsNotFound(memory->PageAt(At(0x202000)).status()));
+  CHECK(GuestMemory::Create({Small("ram", 0x100000, 4)})->external() == nullptr);
+}
+
+TEST_CASE("regions of another process that make no sense are refused", "[util][memory]") {
+  const auto refused = [](const ExternalRegion& region, const std::string& text, int userfaultfd = 7) {
+    const absl::Status status = GuestMemory::CreateExternal({region}, {.userfaultfd = userfaultfd}).status();
+    INFO(status.ToString());
+    CHECK(absl::IsInvalidArgument(status));
+    CHECK_THAT(std::string(status.message()), ContainsSubstring(text));
+  };
+  refused(Elsewhere({{0x100000, kSmallPage}}), "not a userfaultfd", -1);
+  refused(Elsewhere({}), "mapped nowhere");
+  refused(Elsewhere({{0x100800, kSmallPage}}), "whole pages");
+  refused(Elsewhere({{0x100000, 100}}), "whole pages");
+  refused(Elsewhere({{0x100000, 0}}), "whole pages");
+  refused(Elsewhere({{0, kSmallPage}}), "whole pages");
+  refused(Elsewhere({{~std::uint64_t{0xfff}, 2 * kSmallPage}}), "beyond the address space");
+  refused(Elsewhere({{0x100000, 2 * kSmallPage}, {0x101000, kSmallPage}}), "overlap at address 0x101000");
+  refused(Elsewhere({{0x1000, ~std::uint64_t{0x1fff}}, {0x1000, ~std::uint64_t{0x1fff}}}), "length");
+  ExternalRegion odd = Elsewhere({{0x100000, kSmallPage}});
+  odd.page_size = 12345;
+  refused(odd, "whole pages");
+}
+
 }  // namespace
 }  // namespace farfault
