@@ -17,6 +17,8 @@ constexpr const char* kFirstSteps = R"(First steps:
   farfault serve image.bin --listen tcp://127.0.0.1:7000
   farfault fetch --from tcp://127.0.0.1:7000
                                          read a file page by page from another process or host
+  farfault pager --socket PATH --from tcp://127.0.0.1:7000
+                                         page a hypervisor's guest from it
   farfault doctor                        what this machine can do, and what mends the rest
   farfault demo --help                   what can be changed
 
@@ -40,6 +42,7 @@ int RunCommandLine(int argc, char** argv) {
   AddDemoCommand(app, action);
   AddServeCommand(app, action);
   AddFetchCommand(app, action);
+  AddPagerCommand(app, action);
   AddDoctorCommand(app, action);
   AddPredictorsCommand(app, action);
   try {

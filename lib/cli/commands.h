@@ -15,6 +15,7 @@ using Action = std::function<int()>;
 void AddDemoCommand(CLI::App& app, Action& action);
 void AddServeCommand(CLI::App& app, Action& action);
 void AddFetchCommand(CLI::App& app, Action& action);
+void AddPagerCommand(CLI::App& app, Action& action);
 void AddDoctorCommand(CLI::App& app, Action& action);
 void AddPredictorsCommand(CLI::App& app, Action& action);
 

@@ -12,6 +12,7 @@
 #include "lib/cli/commands.h"
 #include "lib/cli/image_name.h"
 #include "lib/cli/option_types.h"
+#include "lib/cli/pager/working_set.h"
 #include "lib/cli/terminal/progress_bar.h"
 #include "lib/cli/terminal/units.h"
 #include "lib/cli/workload/timeline.h"
@@ -25,6 +26,8 @@ struct ServeOptions {
   std::string listen;
   std::string key;
   std::string predictor = "bubbling";
+  std::string working_set;
+  std::uint64_t page_size = kSmallPage;
   bool push = false;
   bool once = false;
 };
@@ -38,10 +41,14 @@ struct Image {
   std::uint64_t bytes = 0;
 };
 
-absl::StatusOr<Image> OpenImage(const std::string& path) {
+absl::StatusOr<Image> OpenImage(const std::string& path, std::uint64_t page_size) {
+  if (page_size != kSmallPage && page_size != kHugePage) {
+    return absl::InvalidArgumentError(
+        fmt::format("--page-size {}: {} and {} are possible", page_size, kSmallPage, kHugePage));
+  }
   absl::StatusOr<OwnedRegion> memory = OwnedRegion::OpenFile(path);
   if (!memory.ok()) return memory.status();
-  struct stat about{};
+  struct stat about {};
   if (fstat(memory->region().fd, &about) != 0) {
     return absl::InternalError(fmt::format("cannot find out how long {} is: {}", path, std::strerror(errno)));
   }
@@ -50,7 +57,19 @@ absl::StatusOr<Image> OpenImage(const std::string& path) {
   image.bytes = static_cast<std::uint64_t>(about.st_size);
   image.region = image.memory.region();
   image.region.name = MakeImageName(path, image.bytes);
-  return image;
+  image.region.page_size = page_size;
+  if (image.region.length % page_size == 0) return image;
+  return absl::InvalidArgumentError(
+      fmt::format("{} has {} bytes, which is no multiple of --page-size {}", path, image.bytes, page_size));
+}
+
+absl::StatusOr<std::unique_ptr<Predictor>> ChoosePredictor(const Image& image, const ServeOptions& serve) {
+  if (serve.working_set.empty()) return MakePredictor(serve.predictor);
+  auto working_set = ReadWorkingSet(serve.working_set);
+  if (!working_set.ok()) return working_set.status();
+  const std::uint64_t pages = image.region.length / image.region.page_size;
+  if (absl::Status same = CheckWorkingSet(*working_set, pages, image.region.page_size); !same.ok()) return same;
+  return std::make_unique<WorkingSetPredictor>(std::move(working_set->order));
 }
 
 /// One destination, from its arrival until it has everything or is gone.
@@ -64,7 +83,7 @@ absl::Status ServeOne(const Image& image, ServeOptions& serve, ProgressBar& bar)
   options.track_dirty = false;
   options.track_history = false;
   options.push.enabled = serve.push;
-  absl::StatusOr<std::unique_ptr<Predictor>> predictor = MakePredictor(serve.predictor);
+  absl::StatusOr<std::unique_ptr<Predictor>> predictor = ChoosePredictor(image, serve);
   if (!predictor.ok()) return predictor.status();
   options.predictor = *std::move(predictor);
   options.on_event = [&](const Event& event) {
@@ -97,8 +116,9 @@ bool WorthAnotherTry(const absl::Status& status) {
 }
 
 int Serve(ServeOptions options) {
-  const absl::StatusOr<Image> image = OpenImage(options.path);
+  const absl::StatusOr<Image> image = OpenImage(options.path, options.page_size);
   if (!image.ok()) return Complain(image.status());
+  if (const auto predictor = ChoosePredictor(*image, options); !predictor.ok()) return Complain(predictor.status());
   ProgressBar bar(ProgressBar::StyleFor(stderr, false));
   bar.Say(fmt::format("{}: {} ({} bytes)", options.path, FormatBytes(image->bytes), image->bytes));
   for (;;) {
@@ -121,6 +141,9 @@ void AddServeCommand(CLI::App& app, Action& action) {
   AddAddress(*command, "--listen", options->listen, "Where destinations come to, like tcp://0.0.0.0:7000")->required();
   command->add_flag("--push", options->push, "Send pages unasked as well");
   AddPredictor(*command, "--predictor", options->predictor);
+  command->add_option("--working-set", options->working_set, "Push in this order, of farfault pager --record, first")
+      ->type_name("FILE");
+  AddBytes(*command, "--page-size", options->page_size, "Of the guest: 4K (default) or 2M, for a guest on hugetlbfs");
   AddKeyFile(*command, options->key);
   command->add_flag("--once", options->once, "End after one destination instead of waiting for the next");
   command->callback([&action, options] { action = [options] { return Serve(*options); }; });

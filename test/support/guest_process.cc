@@ -8,9 +8,11 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <catch2/catch_test_macros.hpp>
 #include <csignal>
 #include <cstring>
@@ -32,7 +34,14 @@ bool ReadAll(int fd, void* to, std::size_t bytes) {
 }
 
 bool WriteAll(int fd, const void* from, std::size_t bytes) {
-  return write(fd, from, bytes) == static_cast<ssize_t>(bytes);
+  const auto* at = static_cast<const std::byte*>(from);
+  while (bytes > 0) {
+    const ssize_t wrote = write(fd, at, bytes);
+    if (wrote <= 0) return false;
+    at += wrote;
+    bytes -= static_cast<std::size_t>(wrote);
+  }
+  return true;
 }
 
 }  // namespace
@@ -134,10 +143,69 @@ void ForkedGuest::Serve(int socket) {
     std::uint64_t answer = 0;
     if (order.what == 's') answer = HashPage({page, kSmallPage});
     if (order.what == 'w') std::memcpy(page, &order.value, sizeof(order.value));
+    if (order.what == 'h' && !ServeHandOver(socket, uffd)) _exit(5);
     if (order.what == 'd') madvise(page, order.value * kSmallPage, MADV_DONTNEED);
     if (!WriteAll(socket, &answer, sizeof(answer))) break;
   }
   _exit(0);
+}
+
+bool ForkedGuest::ServeHandOver(int socket, int uffd) const {
+  struct {
+    sockaddr_un address;
+    std::uint64_t pieces;
+    bool hang_up;
+  } order{};
+  if (!ReadAll(socket, &order, sizeof(order))) return false;
+  const int pager = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (connect(pager, reinterpret_cast<const sockaddr*>(&order.address), sizeof(order.address)) != 0) return false;
+  for (std::uint64_t i = 0; i < order.pieces; ++i) {
+    std::array<std::uint32_t, 3> head{};
+    if (!ReadAll(socket, head.data(), sizeof(head))) return false;
+    std::string bytes(head[0], '\0');
+    if (!ReadAll(socket, bytes.data(), bytes.size())) return false;
+    usleep(head[2] * 1000);
+    const std::array<int, 2> fds{uffd, file_.get()};
+    iovec data{bytes.data(), bytes.size()};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(2 * sizeof(int))> control{};
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    if (head[1] > 0) {
+      message.msg_control = control.data();
+      message.msg_controllen = CMSG_SPACE(head[1] * sizeof(int));
+      cmsghdr* const header = CMSG_FIRSTHDR(&message);
+      header->cmsg_level = SOL_SOCKET;
+      header->cmsg_type = SCM_RIGHTS;
+      header->cmsg_len = CMSG_LEN(head[1] * sizeof(int));
+      std::memcpy(CMSG_DATA(header), fds.data(), head[1] * sizeof(int));
+    }
+    // A pager that sends us away is what some tests want.
+    static_cast<void>(!sendmsg(pager, &message, MSG_NOSIGNAL));
+  }
+  if (order.hang_up) close(pager);
+  return true;
+}
+
+void ForkedGuest::HandOver(const std::string& socket, const std::vector<Piece>& pieces, bool hang_up) {
+  Send({'h', 0, 0});
+  struct {
+    sockaddr_un address;
+    std::uint64_t pieces;
+    bool hang_up;
+  } order{};
+  order.address.sun_family = AF_UNIX;
+  REQUIRE(socket.size() < sizeof(order.address.sun_path));
+  std::memcpy(order.address.sun_path, socket.data(), socket.size());
+  order.pieces = pieces.size();
+  order.hang_up = hang_up;
+  REQUIRE(WriteAll(socket_.get(), &order, sizeof(order)));
+  for (const Piece& piece : pieces) {
+    const std::array<std::uint32_t, 3> head{static_cast<std::uint32_t>(piece.bytes.size()), piece.fds, piece.pause};
+    REQUIRE(WriteAll(socket_.get(), head.data(), sizeof(head)));
+    REQUIRE(WriteAll(socket_.get(), piece.bytes.data(), piece.bytes.size()));
+  }
+  static_cast<void>(Finish());
 }
 
 std::byte* ForkedGuest::PageAt(std::uint64_t page) const {

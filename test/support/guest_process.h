@@ -56,6 +56,17 @@ class ForkedGuest {
   void Discard(std::uint64_t page, std::uint64_t count);
   void Kill();
 
+  /// A part of what is sent to a pager, in one sendmsg.
+  struct Piece {
+    std::string bytes;
+    /// Descriptors that go with it: the userfaultfd, then the file.
+    std::uint32_t fds = 0;
+    /// Milliseconds to wait before.
+    std::uint32_t pause = 0;
+  };
+  /// Has the guest's process connect to a pager and say this; it keeps the connection open unless `hang_up`.
+  void HandOver(const std::string& socket, const std::vector<Piece>& pieces, bool hang_up = false);
+
  private:
   struct Order {
     char what = 0;
@@ -64,6 +75,7 @@ class ForkedGuest {
   };
 
   [[noreturn]] void Serve(int socket);
+  bool ServeHandOver(int socket, int uffd) const;
   std::byte* PageAt(std::uint64_t page) const;
   void Send(const Order& order) const;
 
