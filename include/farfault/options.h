@@ -31,7 +31,7 @@ struct SessionOptions {
   absl::Duration peer_timeout = absl::Seconds(30);
   /// How long any single step of the handshake may take once the peer is there.
   absl::Duration handshake_timeout = absl::Seconds(10);
-  /// How long the destination may take to populate and register its memory. Change this for terabytes.
+  /// How long the peer may take to populate and register its memory. Change this for terabytes.
   absl::Duration prepare_timeout = absl::Seconds(300);
   /// Channels for bulk bytes, 1 to 8. Change this when one connection does not fill the link.
   std::size_t push_channels = 1;

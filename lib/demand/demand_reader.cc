@@ -37,9 +37,8 @@ Claim DemandReader::ReadBackClaim(std::uint32_t slot) const {
 PostResult DemandReader::Read(PageIndex page, ReadOptions options) {
   if (free_slots_.empty()) return PostResult::kFull;
   const std::uint32_t slot = free_slots_.back();
-  const std::size_t region_index = layout_.RegionOf(page);
-  const PageLayout::RegionPages& region = layout_.regions()[region_index];
-  const RemoteMemory& remote = source_.regions[region_index];
+  const std::uint64_t page_size = layout_.page_size(page);
+  const Extent& remote = source_.memory.Of(page);
   const Frame frame = placement_.DemandFrame(page, slot);
   std::uint8_t want = 1;
   std::uint64_t hint_entry = Hint::Encode(page, hints_ + 1);
@@ -76,9 +75,9 @@ PostResult DemandReader::Read(PageIndex page, ReadOptions options) {
                      .signaled = true,
                      .id = slot,
                      .local = frame.address,
-                     .length = static_cast<std::uint32_t>(region.page_size),
+                     .length = static_cast<std::uint32_t>(page_size),
                      .local_key = frame.local_key,
-                     .remote_address = remote.address + (page - region.pages.first) * region.page_size,
+                     .remote_address = source_.memory.AddressOf(remote, page, page_size),
                      .remote_key = remote.key};
 
   for (std::size_t tried = 0; tried < channels_.size(); ++tried) {

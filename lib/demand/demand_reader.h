@@ -50,7 +50,7 @@ class DemandReader {
   bool has_free_slot() const { return !free_slots_.empty(); }
   std::uint32_t free_slots() const { return static_cast<std::uint32_t>(free_slots_.size()); }
 
-  /// Asks for a page. kFull: no slot, or no room on any channel.
+  /// Asks for a page that the source has offered. kFull: no slot, or no room on any channel.
   PostResult Read(PageIndex page, ReadOptions options);
 
   /// Moves pages whose READ is back to `out`. A claim that says Claiming is read again first. `broken()` tells when a

@@ -85,11 +85,13 @@ MapResult GuestPlacement::MapPart(const Place& place, PageRun part, std::byte* s
   return {MapStatus::kOk, part.count};
 }
 
-bool GuestPlacement::direct(PageIndex page) const { return PlaceOf(page).alias != nullptr; }
+bool GuestPlacement::direct(PageIndex page) const { return frames_.Has(page); }
 
 Frame GuestPlacement::DemandFrame(PageIndex page, std::uint32_t slot) {
-  const Place& place = PlaceOf(page);
-  if (place.alias != nullptr) return {place.alias + place.Offset(page), place.local_key};
+  if (const Extent& extent = frames_.Of(page); extent.pages.count != 0) {
+    const Place& place = PlaceOf(page);
+    return {place.alias + place.Offset(page), extent.key};
+  }
   return {demand_memory_.data() + slot * largest_staged_page_, demand_frames_->local_key()};
 }
 
@@ -105,11 +107,29 @@ MapResult GuestPlacement::MapLanded(PageRun run) {
 }
 
 MapResult GuestPlacement::MapStaged(PageRun run, const std::byte* source) {
-  return MapRun(PlaceOf(run.first), run, [this, source](std::byte* guest, std::uint64_t offset, std::uint64_t length) {
+  const Place& place = PlaceOf(run.first);
+  if (place.alias != nullptr) return MapByAlias(place, run, source);
+  return MapRun(place, run, [this, source](std::byte* guest, std::uint64_t offset, std::uint64_t length) {
     UffdResult result = uffd_->Copy(guest, source + offset, length);
     // What is there is not what the source sent. In another process it is the guest's own: of an earlier pager, or put
     // there by the hypervisor.
     if (result.status == UffdStatus::kExists && external_ == nullptr) result.status = UffdStatus::kFailed;
+    return result;
+  });
+}
+
+// The file may have the page already, on a huge folio of its neighbours', so that UFFDIO_COPY would be refused. The guest
+// does not see it yet.
+MapResult GuestPlacement::MapByAlias(const Place& place, PageRun run, const std::byte* source) {
+  std::byte* const alias = place.alias + place.Offset(run.first);
+  return MapRun(place, run, [&](std::byte* guest, std::uint64_t offset, std::uint64_t length) {
+    // A plain access would be answered with SIGBUS where the file system is full.
+    while (madvise(alias + offset, length, MADV_POPULATE_WRITE) != 0) {
+      if (errno != EINTR && errno != EAGAIN) return UffdResult{UffdStatus::kFailed, errno, 0};
+    }
+    std::memcpy(alias + offset, source + offset, length);
+    UffdResult result = uffd_->Continue(guest, length);
+    if (result.status == UffdStatus::kExists) result.status = UffdStatus::kFailed;
     return result;
   });
 }
@@ -170,8 +190,8 @@ bool GuestPlacement::CollapseGuest(PageIndex first) const {
 
 bool GuestPlacement::Forget(PageRun run) {
   const Place& place = PlaceOf(run.first);
-  if (place.alias != nullptr) return true;
-  if (external_ != nullptr) return false;
+  if (place.alias != nullptr && frames_.Clip(run) == run && frames_.Has(run.first)) return true;
+  if (external_ != nullptr) return place.alias != nullptr;
   std::byte* const guest = place.Guest(run.first);
   const std::uint64_t length = run.count << place.page_shift;
   // With remove events the call below would wait for this very thread to read the event.

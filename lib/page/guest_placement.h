@@ -17,9 +17,11 @@
 #include "lib/fault/guest_process.h"
 #include "lib/fault/userfaultfd.h"
 #include "lib/page/alias.h"
+#include "lib/page/extent_table.h"
 #include "lib/page/guest_addresses.h"
 #include "lib/page/page_layout.h"
 #include "lib/page/placement.h"
+#include "lib/page/register_extents.h"
 #include "lib/session/peer.h"
 #include "lib/transport/transport.h"
 #include "lib/util/mapping.h"
@@ -33,19 +35,21 @@ struct GuestPlacementOptions {
   std::uint64_t staging_bytes = 8u << 20;
   std::size_t push_channels = 1;
   bool collapse_huge_pages = true;
-  /// Threads that populate; 0 means one per core.
+  /// Threads that populate and register; 0 means one per core.
   std::size_t threads = 0;
-  /// Pages that the source never populated: left alone.
+  /// Pages that the source never populated: not populated here either, and where registering pins memory, not
+  /// registered (see extent_plan.h); what comes for them all the same is staged.
   std::span<const PageRun> holes = {};
-  /// Bytes populated so far, about ten times a second on the calling thread; may be empty.
+  /// Bytes populated and registered so far, about ten times a second on the calling thread; may be empty.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress = {};
   /// Called on the calling thread for what works, but slower than it could; may be empty.
   std::function<void(std::string hint)> hint = {};
 };
 
-/// The destination's guest memory on this machine. Regions with a file are placed directly, by way of an alias; private
-/// anonymous regions are staged. The guest may live in another process (GuestMemory::external): then its pages are not
-/// dropped here, which only that process can do.
+/// The destination's guest memory on this machine. Regions with a file are placed directly, by way of an alias, except
+/// for pages that are not registered; private anonymous regions are staged. The guest may live in another process
+/// (GuestMemory::external): then its pages are not dropped here, which only that process can do, and all of a file is
+/// registered, holes included.
 ///
 /// Life: Create populates and registers with the transport; Arm makes touching a page a fault; the PagePlacement
 /// methods map pages; RevokeFrames as soon as every page is resident; Disarm when every page is mapped; CollapseSome
@@ -84,9 +88,9 @@ class GuestPlacement final : public PagePlacement {
   /// After Disarm: gives the next 2 MiB that are not on a huge page yet to the kernel. False: there are none left.
   bool CollapseSome();
 
-  /// One per region, in order.
-  std::vector<DestinationPeer::RegionFrames> region_frames() const;
-  /// One ring per push channel, or none when no region is staged: for the peer, and for RunListReceiver.
+  /// Where pages are placed directly, with the peer's keys.
+  std::vector<Extent> frames() const;
+  /// One ring per push channel, or none when no page is staged: for the peer, and for RunListReceiver.
   std::vector<RemoteMemory> staging_memory() const;
   std::vector<std::span<const std::byte>> staging() const;
 
@@ -111,12 +115,10 @@ class GuestPlacement final : public PagePlacement {
     PageRun pages;
     unsigned page_shift = 12;
     std::uint32_t chunk_pages = 0;
-    std::uint32_t local_key = 0;
-    std::byte* alias = nullptr;  // Null: staged.
+    std::byte* alias = nullptr;  // Null: private anonymous memory, all of it staged.
     bool has_zero_page = true;   // UFFDIO_ZEROPAGE works here.
     Alias mapping;
     GuestAddresses addresses;
-    std::unique_ptr<RegisteredMemory> frames;
     std::vector<bool> huge_chunks;  // Chunks that lie on a huge folio and are not mapped by it yet.
 
     std::uint64_t Offset(PageIndex page) const { return (page - pages.first) << page_shift; }
@@ -131,8 +133,9 @@ class GuestPlacement final : public PagePlacement {
   GuestPlacement(const GuestMemory& memory, const PageLayout& layout, const GuestPlacementOptions& options);
 
   absl::Status MapAliases();
-  absl::Status PopulateAliases(const GuestPlacementOptions& options);
-  absl::Status RegisterFrames(Transport& transport);
+  std::vector<PageRun> PlanFrames(const Transport& transport, std::span<const PageRun> holes) const;
+  absl::Status PopulateAliases(std::span<const PageRun> populated, const GuestPlacementOptions& options);
+  absl::Status RegisterFrames(Transport& transport, std::vector<PageRun> runs, const GuestPlacementOptions& options);
   absl::Status RegisterRings(Transport& transport, const GuestPlacementOptions& options);
   absl::Status ArmPlace(Place& place);
   absl::Status ArmExternal(Place& place);
@@ -147,17 +150,20 @@ class GuestPlacement final : public PagePlacement {
   MapResult MapRun(const Place& place, PageRun run, MapRange map_range);
   template <typename MapRange>
   MapResult MapPart(const Place& place, PageRun part, std::byte* start, MapRange map_range);
+  MapResult MapByAlias(const Place& place, PageRun run, const std::byte* source);
   MapResult ZeroPages(const Place& place, PageRun run);
   MapResult Stopped(const Place& place, PageRun run, const UffdResult& result, std::uint64_t bytes_done);
 
   PageLayout layout_;
   std::vector<Place> places_;  // One per region.
+  ExtentTable frames_;         // With this side's keys.
+  RegisteredExtents registered_frames_;
   std::unique_ptr<External> external_;
   std::vector<PageRun> mapped_before_;
   Userfaultfd* uffd_ = nullptr;
   absl::Status failure_;
 
-  std::uint64_t largest_staged_page_ = 0;  // 0: no region is staged.
+  std::uint64_t largest_staged_page_ = 0;  // 0: no page is staged.
   Mapping demand_memory_;                  // One largest_staged_page_ per demand slot.
   std::unique_ptr<RegisteredMemory> demand_frames_;
   Mapping ring_memory_;

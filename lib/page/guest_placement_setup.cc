@@ -8,10 +8,9 @@
 #include <cstring>
 #include <utility>
 
+#include "lib/page/extent_plan.h"
 #include "lib/page/guest_mapping.h"
 #include "lib/page/guest_placement.h"
-#include "lib/page/huge_page_hint.h"
-#include "lib/page/populate.h"
 #include "lib/util/madvise.h"
 
 namespace farfault {
@@ -19,33 +18,11 @@ namespace {
 
 constexpr std::uint64_t Operation(unsigned number) { return std::uint64_t{1} << number; }
 
-// The parts of `pages` outside `holes`, which are sorted.
-std::vector<PageRun> WithoutHoles(PageRun pages, std::span<const PageRun> holes) {
-  std::vector<PageRun> parts;
-  PageIndex at = pages.first;
-  for (const PageRun& hole : holes) {
-    if (hole.end() <= at || hole.first >= pages.end()) continue;
-    if (hole.first > at) parts.push_back({at, hole.first - at});
-    at = hole.end();
-  }
-  if (at < pages.end()) parts.push_back({at, pages.end() - at});
-  return parts;
-}
-
-RemoteMemory ForPeer(const RegisteredMemory& memory) {
-  return {.address = memory.remote_address(), .length = memory.bytes().size(), .key = memory.remote_key()};
-}
-
-absl::Status NoMemory(std::string_view what, std::uint64_t bytes, const absl::Status& status) {
-  return absl::ResourceExhaustedError(
-      fmt::format("{} bytes for {} cannot be mapped: {}", bytes, what, std::string(status.message())));
-}
-
 }  // namespace
 
 GuestPlacement::GuestPlacement(const GuestMemory& memory, const PageLayout& layout,
                                const GuestPlacementOptions& options)
-    : layout_(layout), collapse_huge_pages_(options.collapse_huge_pages) {
+    : layout_(layout), frames_(layout), collapse_huge_pages_(options.collapse_huge_pages) {
   if (memory.external() != nullptr) {
     external_.reset(new External{*memory.external(), GuestProcess(memory.external()->pid)});
   }
@@ -57,7 +34,6 @@ GuestPlacement::GuestPlacement(const GuestMemory& memory, const PageLayout& layo
     place.page_shift = static_cast<unsigned>(std::countr_zero(region.page_size));
     place.addresses = GuestAddresses(place.pages, memory.mappings_of(i), place.page_shift);
     place.has_zero_page = region.page_size == kSmallPage;
-    if (region.fd == -1) largest_staged_page_ = std::max(largest_staged_page_, region.page_size);
   }
 }
 
@@ -69,90 +45,16 @@ absl::StatusOr<std::unique_ptr<GuestPlacement>> GuestPlacement::Create(const Gue
   if (absl::Status status = CheckGuestMappings(memory); !status.ok()) return status;
   std::unique_ptr<GuestPlacement> placement(new GuestPlacement(memory, layout, options));
   if (absl::Status status = placement->MapAliases(); !status.ok()) return status;
-  if (absl::Status status = placement->PopulateAliases(options); !status.ok()) return status;
-  if (absl::Status status = placement->RegisterFrames(transport); !status.ok()) return status;
-  if (absl::Status status = placement->RegisterRings(transport, options); !status.ok()) return status;
-  return placement;
-}
-
-absl::Status GuestPlacement::MapAliases() {
-  for (Place& place : places_) {
-    if (place.region.fd == -1) continue;
-    auto alias = Alias::Map(place.region);
-    if (!alias.ok()) return alias.status();
-    place.mapping = *std::move(alias);
-    place.alias = place.mapping.data();
-  }
-  return absl::OkStatus();
-}
-
-absl::Status GuestPlacement::PopulateAliases(const GuestPlacementOptions& options) {
   std::vector<PageRun> holes(options.holes.begin(), options.holes.end());
   std::sort(holes.begin(), holes.end(), [](const PageRun& a, const PageRun& b) { return a.first < b.first; });
-  std::vector<PopulateRange> ranges;
-  for (const Place& place : places_) {
-    if (place.alias == nullptr) continue;
-    for (const PageRun& run : WithoutHoles(place.pages, holes)) {
-      ranges.push_back({&place.region,
-                        {place.alias + place.Offset(run.first), run.count << place.page_shift},
-                        collapse_huge_pages_ && place.region.page_size == kSmallPage});
-    }
+  std::vector<PageRun> frames = placement->PlanFrames(transport, holes);
+  const std::vector<PageRun> populated = transport.pins_memory() ? frames : WithoutHoles(frames, holes);
+  if (absl::Status status = placement->PopulateAliases(populated, options); !status.ok()) return status;
+  if (absl::Status status = placement->RegisterFrames(transport, std::move(frames), options); !status.ok()) {
+    return status;
   }
-  if (absl::Status status = Populate(ranges, options.threads, options.progress); !status.ok()) return status;
-  if (!collapse_huge_pages_) return absl::OkStatus();
-  for (Place& place : places_) {
-    if (place.alias == nullptr) continue;
-    place.huge_chunks = place.mapping.FindHugeChunks(place.region);
-    if (std::count(place.huge_chunks.begin(), place.huge_chunks.end(), true) > 0) {
-      place.chunk_pages = kHugePage / kSmallPage;
-    }
-    const bool whole = WithoutHoles(place.pages, holes) == std::vector<PageRun>{place.pages};
-    if (!options.hint || !whole) continue;
-    if (std::string hint = HugePageHint(place.region, place.huge_chunks); !hint.empty()) options.hint(std::move(hint));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status GuestPlacement::RegisterFrames(Transport& transport) {
-  for (Place& place : places_) {
-    if (place.alias == nullptr) continue;
-    auto frames = transport.Register(place.mapping.bytes(), RemoteAccess::kWrite);
-    if (!frames.ok()) {
-      return absl::Status(frames.status().code(),
-                          fmt::format("region '{}': {}", place.region.name, std::string(frames.status().message())));
-    }
-    place.frames = *std::move(frames);
-    place.local_key = place.frames->local_key();
-  }
-  return absl::OkStatus();
-}
-
-absl::Status GuestPlacement::RegisterRings(Transport& transport, const GuestPlacementOptions& options) {
-  if (largest_staged_page_ == 0) return absl::OkStatus();
-  const std::uint64_t page = largest_staged_page_;
-  const std::uint64_t demand_bytes = options.demand_slots * page;
-  auto demand_memory = Mapping::Anonymous(demand_bytes);
-  if (!demand_memory.ok()) return NoMemory("demand reads", demand_bytes, demand_memory.status());
-  demand_memory_ = *std::move(demand_memory);
-  auto demand_frames = transport.Register(demand_memory_.bytes(), RemoteAccess::kNone);
-  if (!demand_frames.ok()) return demand_frames.status();
-  demand_frames_ = *std::move(demand_frames);
-
-  const std::uint64_t ring_bytes = std::max<std::uint64_t>(1, (options.staging_bytes + page - 1) / page) * page;
-  auto ring_memory = Mapping::Anonymous(ring_bytes * options.push_channels);
-  if (!ring_memory.ok()) return NoMemory("staging rings", ring_bytes * options.push_channels, ring_memory.status());
-  ring_memory_ = *std::move(ring_memory);
-  for (std::size_t i = 0; i < options.push_channels; ++i) {
-    auto ring = transport.Register(ring_memory_.bytes().subspan(i * ring_bytes, ring_bytes), RemoteAccess::kWrite);
-    if (!ring.ok()) return ring.status();
-    rings_.push_back(*std::move(ring));
-  }
-  if (page != kHugePage) return absl::OkStatus();
-  // Never written, so that it costs no memory.
-  auto zeros = Mapping::Anonymous(kHugePage);
-  if (!zeros.ok()) return NoMemory("zeros", kHugePage, zeros.status());
-  huge_zeros_ = *std::move(zeros);
-  return absl::OkStatus();
+  if (absl::Status status = placement->RegisterRings(transport, options); !status.ok()) return status;
+  return placement;
 }
 
 std::uint64_t GuestPlacement::required_features() const {
@@ -278,34 +180,6 @@ bool GuestPlacement::CollapseSome() {
     static_cast<void>(CollapseGuest(chunk->first));
   }
   return true;
-}
-
-std::vector<DestinationPeer::RegionFrames> GuestPlacement::region_frames() const {
-  std::vector<DestinationPeer::RegionFrames> all;
-  for (const Place& place : places_) {
-    DestinationPeer::RegionFrames frames{.direct = place.alias != nullptr, .frames = {}};
-    if (place.frames != nullptr) frames.frames = ForPeer(*place.frames);
-    all.push_back(frames);
-  }
-  return all;
-}
-
-std::vector<RemoteMemory> GuestPlacement::staging_memory() const {
-  std::vector<RemoteMemory> all;
-  for (const auto& ring : rings_) all.push_back(ForPeer(*ring));
-  return all;
-}
-
-std::vector<std::span<const std::byte>> GuestPlacement::staging() const {
-  std::vector<std::span<const std::byte>> all;
-  for (const auto& ring : rings_) all.emplace_back(ring->bytes());
-  return all;
-}
-
-void GuestPlacement::RevokeFrames() {
-  for (Place& place : places_) place.frames.reset();
-  demand_frames_.reset();
-  rings_.clear();
 }
 
 }  // namespace farfault

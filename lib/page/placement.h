@@ -28,9 +28,9 @@ struct Frame {
 };
 
 /// Where the bytes of a page land, and how they become visible to the guest. Direct placement: the frame is the page's
-/// own place in the alias; staged placement: a slot of a small ring, copied by UFFDIO_COPY. A session may mix both,
-/// region by region. Implementations: page/ for real memory, sim/ for the simulated one. One thread. Runs lie inside
-/// one region.
+/// own place in the alias; staged placement: a slot of a small ring, copied from there. A session may mix both, page by
+/// page. Implementations: page/ for real memory, sim/ for the simulated one. One thread. Runs lie inside
+/// one region and are of one kind.
 class PagePlacement {
  public:
   virtual ~PagePlacement() = default;
@@ -67,8 +67,8 @@ class PagePlacement {
   /// the waiters. False: the kernel declined and nothing changed; map it page by page.
   virtual bool TryCollapse(PageRun chunk) = 0;
 
-  /// Before the switchover only: the bytes of the run are out of date. Staged placement takes the pages out of
-  /// the guest's mapping again; direct placement has nothing to do.
+  /// Before the switchover only: the bytes of the run, in which both kinds may be mixed, are out of date. Staged pages
+  /// are taken out of the guest's mapping again; for direct ones there is nothing to do.
   virtual bool Forget(PageRun run) = 0;
 
   /// OK until a method has returned kFailed; then what was refused, to which page and why.

@@ -37,13 +37,13 @@ absl::StatusOr<std::uint64_t> Seek(int fd, std::uint64_t offset, int whence, std
   return absl::ErrnoToStatus(errno, fmt::format("lseek for {} at {}", whence == SEEK_DATA ? "data" : "a hole", offset));
 }
 
-absl::Status FileHoles(const RegionPages& region, std::vector<PageRun>* holes) {
+absl::Status FileHoles(const RegionPages& region, PageRun within, std::vector<PageRun>* holes) {
   const int fd = region.region().fd;
   const std::uint64_t page_size = region.region().page_size;
   const std::uint64_t begin = region.region().file_offset;
-  const std::uint64_t end = begin + region.region().length;
+  const std::uint64_t end = begin + (within.end() - region.pages().first) * page_size;
   const OffsetKeeper keeper(fd);
-  for (std::uint64_t at = begin; at < end;) {
+  for (std::uint64_t at = begin + (within.first - region.pages().first) * page_size; at < end;) {
     const absl::StatusOr<std::uint64_t> hole = Seek(fd, at, SEEK_HOLE, end);
     if (!hole.ok()) return hole.status();
     const absl::StatusOr<std::uint64_t> data = Seek(fd, *hole, SEEK_DATA, end);
@@ -57,7 +57,8 @@ absl::Status FileHoles(const RegionPages& region, std::vector<PageRun>* holes) {
 }
 
 // hugetlbfs calls everything data. But where as many pages are mapped here as the file has, the rest are holes.
-absl::Status HugeFileHoles(const RegionPages& region, const Pagemap& pagemap, std::vector<PageRun>* holes) {
+absl::Status HugeFileHoles(const RegionPages& region, const Pagemap& pagemap, PageRun within,
+                           std::vector<PageRun>* holes) {
   struct stat file = {};
   if (fstat(region.region().fd, &file) != 0) return absl::ErrnoToStatus(errno, "fstat");
   const auto allocated = static_cast<std::uint64_t>(file.st_blocks) * 512 / region.region().page_size;
@@ -66,19 +67,23 @@ absl::Status HugeFileHoles(const RegionPages& region, const Pagemap& pagemap, st
   const absl::Status status =
       pagemap.Scan(region.Addresses(), {.none_of = Pagemap::kPresent}, [&](Pagemap::AddressRange range) {
         const PageRun run = region.Pages(range);
-        AppendRun(run, from, holes);
         mapped -= run.count;
+        const PageIndex first = std::max(run.first, within.first);
+        const PageIndex end = std::min(run.end(), within.end());
+        if (first < end) AppendRun({first, end - first}, from, holes);
       });
   if (mapped != allocated) holes->resize(from);
   return status;
 }
 
-absl::Status AnonymousHoles(const RegionPages& region, const Pagemap& pagemap, std::vector<PageRun>* holes) {
+absl::Status AnonymousHoles(const RegionPages& region, const Pagemap& pagemap, PageRun within,
+                            std::vector<PageRun>* holes) {
   const std::size_t from = holes->size();
   const auto append = [&](Pagemap::AddressRange range) { holes->push_back(region.Pages(range)); };
-  absl::Status status = pagemap.Scan(region.Addresses(), {.none_of = Pagemap::kPresent | Pagemap::kSwapped}, append);
+  const Pagemap::AddressRange range = region.Addresses(within);
+  absl::Status status = pagemap.Scan(range, {.none_of = Pagemap::kPresent | Pagemap::kSwapped}, append);
   // Read, but never written.
-  if (status.ok()) status = pagemap.Scan(region.Addresses(), {.all_of = Pagemap::kZeroPage}, append);
+  if (status.ok()) status = pagemap.Scan(range, {.all_of = Pagemap::kZeroPage}, append);
   SortAndUnite(holes, from);
   return status;
 }
@@ -86,10 +91,18 @@ absl::Status AnonymousHoles(const RegionPages& region, const Pagemap& pagemap, s
 }  // namespace
 
 absl::StatusOr<std::vector<PageRun>> FindHoles(const GuestMemory& memory) {
+  std::vector<PageRun> everything;
+  for (std::size_t i = 0; i < memory.regions().size(); ++i) everything.push_back(memory.pages_of(i));
+  return FindHolesIn(memory, everything);
+}
+
+absl::StatusOr<std::vector<PageRun>> FindHolesIn(const GuestMemory& memory, std::span<const PageRun> stretches) {
   std::vector<PageRun> holes;
   std::optional<Pagemap> pagemap;
-  for (std::size_t i = 0; i < memory.regions().size(); ++i) {
-    const RegionPages region(memory, i);
+  std::size_t index = 0;
+  for (const PageRun& within : stretches) {
+    while (within.first >= memory.pages_of(index).end()) ++index;
+    const RegionPages region(memory, index);
     const bool by_file = region.file_backed() && !region.huge();
     if (!by_file && !pagemap) {
       absl::StatusOr<Pagemap> opened = Pagemap::OpenSelf();
@@ -98,10 +111,10 @@ absl::StatusOr<std::vector<PageRun>> FindHoles(const GuestMemory& memory) {
     }
     absl::Status status;
     if (by_file) {
-      status = FileHoles(region, &holes);
+      status = FileHoles(region, within, &holes);
     } else if (pagemap) {
-      status =
-          region.file_backed() ? HugeFileHoles(region, *pagemap, &holes) : AnonymousHoles(region, *pagemap, &holes);
+      status = region.file_backed() ? HugeFileHoles(region, *pagemap, within, &holes)
+                                    : AnonymousHoles(region, *pagemap, within, &holes);
     }
     if (!status.ok()) return region.Annotate(status);
   }

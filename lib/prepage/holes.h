@@ -2,6 +2,7 @@
 #define FARFAULT_LIB_PREPAGE_HOLES_H_
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -19,6 +20,10 @@ namespace farfault {
 /// The cost grows with the populated shared memory, about 25 ms per 256 MiB in small pages where it was measured: do it
 /// outside the downtime.
 absl::StatusOr<std::vector<PageRun>> FindHoles(const GuestMemory& memory);
+
+/// The same inside `stretches`, which ascend and of which none crosses a region. The cost grows with what is populated
+/// there.
+absl::StatusOr<std::vector<PageRun>> FindHolesIn(const GuestMemory& memory, std::span<const PageRun> stretches);
 
 /// Only holes of at least `min_bytes`.
 absl::StatusOr<std::vector<PageRun>> FindLargeHoles(const GuestMemory& memory, std::uint64_t min_bytes);

@@ -81,13 +81,28 @@ bool Pusher::has_offers() const {
   return std::any_of(senders_.begin(), senders_.end(), [](const Sender& sender) { return !sender.offered.empty(); });
 }
 
+void Pusher::StartPush() {
+  for (const PageRun& hole : resources_.memory.Missing()) settled_.SetRun(hole);
+  pushing_ = true;
+}
+
+// The next run that one WRITE can carry.
 PageRun Pusher::NextRun(Sender& sender, std::uint64_t max_bytes) {
-  if (pushing_) return order_.Next(max_bytes);
+  PageRun run = pushing_ ? order_.Next(max_bytes) : NextOffered(sender, max_bytes);
+  return run.count == 0 ? run : ClipToExtents(run);
+}
+
+PageRun Pusher::NextOffered(Sender& sender, std::uint64_t max_bytes) {
   while (!sender.offered.empty()) {
-    const PageRun offer = sender.offered.front();
+    PageRun& offer = sender.offered.front();
     PageRun run = settled_.NextClear(offer.first, offer.end(), layout_.MostPages(max_bytes));
     if (run.count == 0) {
       sender.offered.pop_front();
+      continue;
+    }
+    if (!resources_.memory.Has(run.first)) {
+      // A hole when it was last looked at: what may be in it by now comes with another offer.
+      offer = {run.first + 1, offer.end() - run.first - 1};
       continue;
     }
     run = layout_.ClipToRegion(run);
@@ -106,9 +121,8 @@ bool Pusher::FitsBatch(PageRun run) const {
 }
 
 bool Pusher::HasStagingRoom(const Sender& sender, std::size_t index, PageRun& run) const {
-  const std::size_t region = layout_.RegionOf(run.first);
-  if (destination_.regions[region].direct) return true;
-  const std::uint64_t page_size = layout_.regions()[region].page_size;
+  if (destination_.frames.Has(run.first)) return true;
+  const std::uint64_t page_size = layout_.page_size(run.first);
   const StagingCursor& staging = sender.staging;
   const std::uint64_t credit = tables_.credit(index);
   run.count = std::min(run.count, staging.ring_bytes() / page_size);
@@ -178,19 +192,19 @@ void Pusher::ClaimAndAdd(Sender& sender, std::size_t index, PageRun run) {
 }
 
 void Pusher::AddRun(Sender& sender, std::size_t index, PageRun run) {
-  const std::size_t region_index = layout_.RegionOf(run.first);
-  const PageLayout::RegionPages& region = layout_.regions()[region_index];
-  const std::uint64_t offset = (run.first - region.pages.first) * region.page_size;
-  const std::uint64_t bytes = run.count * region.page_size;
-  const DestinationPeer::RegionFrames& frames = destination_.regions[region_index];
-  const RemoteMemory& target = frames.direct ? frames.frames : destination_.staging[index];
-  const LocalMemory& local = resources_.regions[region_index];
-  chain_[runs_] = {.opcode = Opcode::kWrite,
-                   .local = local.address + offset,
-                   .length = static_cast<std::uint32_t>(bytes),
-                   .local_key = local.local_key,
-                   .remote_address = target.address + (frames.direct ? offset : sender.staging.Place(bytes)),
-                   .remote_key = target.key};
+  const std::uint64_t page_size = layout_.page_size(run.first);
+  const std::uint64_t bytes = run.count * page_size;
+  const Extent& local = resources_.memory.Of(run.first);
+  const Extent& frames = destination_.frames.Of(run.first);
+  const bool direct = frames.pages.count != 0;
+  chain_[runs_] = {
+      .opcode = Opcode::kWrite,
+      .local = reinterpret_cast<std::byte*>(resources_.memory.AddressOf(local, run.first, page_size)),
+      .length = static_cast<std::uint32_t>(bytes),
+      .local_key = local.key,
+      .remote_address = direct ? destination_.frames.AddressOf(frames, run.first, page_size)
+                               : destination_.staging[index].address + sender.staging.Place(bytes),
+      .remote_key = direct ? frames.key : destination_.staging[index].key};
   entries_[runs_] = {run.first, static_cast<std::uint32_t>(run.count), 0};
   ++runs_;
   batch_filled_ += bytes;

@@ -11,6 +11,7 @@
 #include "farfault/options.h"
 #include "farfault/page.h"
 #include "lib/page/claim.h"
+#include "lib/page/extent_table.h"
 #include "lib/page/page_bitmap.h"
 #include "lib/page/page_layout.h"
 #include "lib/push/push_order.h"
@@ -19,12 +20,6 @@
 #include "lib/transport/transport.h"
 
 namespace farfault {
-
-/// Local memory that is sent from.
-struct LocalMemory {
-  std::byte* address = nullptr;
-  std::uint32_t local_key = 0;
-};
 
 /// Posts WRITEs in batches, each followed by its run list, with a bounded number of bytes on their way. Before the
 /// switchover it sends what it is offered (pre-paging); afterwards what the order says, under the claim protocol. One
@@ -35,9 +30,9 @@ class Pusher {
   static constexpr std::size_t ListBytes(std::size_t channels) { return channels * kListsPerChannel * kRunListBytes; }
 
   struct Resources {
-    std::vector<LocalMemory> regions;  ///< One per region.
-    std::vector<Channel*> channels;    ///< 1 to 8.
-    std::span<std::byte> lists;        ///< ListBytes(channels) of memory for run lists.
+    const ExtentTable& memory;       ///< With this side's keys. May grow between two calls until StartPush.
+    std::vector<Channel*> channels;  ///< 1 to 8.
+    std::span<std::byte> lists;      ///< ListBytes(channels) of memory for run lists.
     std::uint32_t lists_key = 0;
   };
 
@@ -60,7 +55,8 @@ class Pusher {
 
   // After the switchover.
   void MarkHole(PageRun run) { settled_.SetRun(run); }
-  void StartPush() { pushing_ = true; }
+  /// Pages without a key are holes.
+  void StartPush();
   void OnFault(PageIndex page, absl::Time when) { order_.OnFault(page, when); }
   /// Nothing is left to push, and nothing is on its way.
   bool complete() const { return pushing_ && exhausted_ && idle(); }
@@ -102,6 +98,8 @@ class Pusher {
   bool PostBatch(std::size_t index);
   bool PostPending();
   PageRun NextRun(Sender& sender, std::uint64_t max_bytes);
+  PageRun NextOffered(Sender& sender, std::uint64_t max_bytes);
+  PageRun ClipToExtents(PageRun run) const { return destination_.frames.Clip(resources_.memory.Clip(run)); }
   bool FitsBatch(PageRun run) const;
   /// Cuts a staged run to what the ring can hold at all. False: the ring has no room for it yet.
   bool HasStagingRoom(const Sender& sender, std::size_t index, PageRun& run) const;

@@ -109,8 +109,15 @@ bool RunListReceiver::TakeEntry() {
     return false;
   }
   ++next_entry_;
+  const bool direct = placement_.direct(run.first);
+  // Without staging every page is direct.
+  for (PageIndex page = run.first + 1; !resources_.staging.empty() && page < run.end(); ++page) {
+    if (placement_.direct(page) == direct) continue;
+    Fail(fmt::format("the source sent a run whose bytes land in two places (page {})", page));
+    return false;
+  }
   current_ = {run, (header_.flags & RunListHeader::kPrePaged) != 0, nullptr};
-  if (!placement_.direct(run.first)) {
+  if (!direct) {
     Receiver& receiver = receivers_[open_index_];
     const std::uint64_t bytes = run.count * layout_.page_size(run.first);
     if (bytes > receiver.staging.ring_bytes()) {

@@ -29,7 +29,7 @@ class RunListReceiver {
     std::vector<Channel*> channels;
     std::span<std::byte> buffers;  ///< BufferBytes(channels).
     std::uint32_t buffers_key = 0;
-    /// One ring per channel, or empty when no region is staged.
+    /// One ring per channel, or empty when no page is staged.
     std::vector<std::span<const std::byte>> staging;
   };
 

@@ -76,7 +76,7 @@ absl::Status DestinationResources::Prepare(SessionCore& core, const DestinationO
   return absl::OkStatus();
 }
 
-DestinationEngine::World DestinationResources::MakeWorld(SessionCore& core, const SourcePeer& source) {
+DestinationEngine::World DestinationResources::MakeWorld(SessionCore& core, SourcePeer& source) {
   DestinationEngine::World world{.layout = core.layout,
                                  .source = source,
                                  .control = *core.connection.link,

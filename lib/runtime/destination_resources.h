@@ -28,7 +28,7 @@ class DestinationResources {
   absl::Status Prepare(SessionCore& core, const DestinationOptions& options, std::span<const PageRun> holes);
 
   /// For the engine; everything has been prepared.
-  DestinationEngine::World MakeWorld(SessionCore& core, const SourcePeer& source);
+  DestinationEngine::World MakeWorld(SessionCore& core, SourcePeer& source);
   /// The same as things to sleep on.
   Sleeper MakeSleeper(SessionCore& core) const;
 

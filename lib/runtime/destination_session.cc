@@ -77,8 +77,10 @@ absl::Status ThreadedDestinationSession::Start() {
   core_.transport = (*rendezvous)->TakeTransport();
   if (!connection.ok()) return connection.status();
   core_.connection = *std::move(connection);
-  auto offer =
-      ReceiveSourceOffer(*core_.connection.link, core_.memory, core_.layout, absl::Now() + options_.handshake_timeout);
+  // The source may have to pin all of its memory first.
+  const absl::Duration patience =
+      core_.transport->pins_memory() ? options_.prepare_timeout : options_.handshake_timeout;
+  auto offer = ReceiveSourceOffer(*core_.connection.link, core_.layout, absl::Now() + patience);
   if (!offer.ok()) return core_.Abandon(offer.status());
   offer_ = *std::move(offer);
   return absl::OkStatus();
@@ -151,12 +153,16 @@ absl::Status ThreadedDestinationSession::TakeOver() {
 }
 
 absl::Status ThreadedDestinationSession::StartEngine() {
-  const DestinationPeer own{resources_.placement().region_frames(), resources_.placement().staging_memory()};
+  const std::vector<Extent> frames = resources_.placement().frames();
+  const std::vector<RemoteMemory> staging = resources_.placement().staging_memory();
   const MutexLock lock(&cancel_mutex_);
   if (cancelled_) return absl::CancelledError("the session was cancelled");
   if (absl::Status started = thread_->Start(); !started.ok()) return started;
   // Before anybody can have the engine say more.
-  thread_->Call([&] { core_.connection.link->Send(MessageType::kDestinationMemory, EncodeDestinationMemory(own)); });
+  thread_->Call([&] {
+    SendExtents(*core_.connection.link, frames);
+    core_.connection.link->Send(MessageType::kDestinationMemory, EncodeStaging(staging));
+  });
   core_.Publish(SessionState::kPrepared, absl::OkStatus());
   running_thread_.store(thread_.get(), std::memory_order_release);
   return absl::OkStatus();

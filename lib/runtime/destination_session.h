@@ -13,7 +13,7 @@
 #include "lib/runtime/engine_thread.h"
 #include "lib/runtime/rendezvous.h"
 #include "lib/runtime/session_core.h"
-#include "lib/runtime/source_offer.h"
+#include "lib/runtime/memory_offers.h"
 #include "lib/session/destination_engine.h"
 #include "lib/util/mutex.h"
 

@@ -151,12 +151,22 @@ absl::StatusOr<bool> PrePager::SendRound(PrePagePlan& plan, absl::Time start, ab
   return sending;
 }
 
+// Holes, and what cannot be sent for want of a key since it was a hole a moment ago.
+absl::StatusOr<std::vector<PageRun>> PrePager::FindUnsendable() {
+  if (absl::Status caught_up = late_memory_.CatchUp(); !caught_up.ok()) return caught_up;
+  auto holes = FindHoles(core_.memory);
+  if (!holes.ok()) return holes;
+  const std::vector<PageRun> unregistered = late_memory_.Missing();
+  holes->insert(holes->end(), unregistered.begin(), unregistered.end());
+  return holes;
+}
+
 absl::StatusOr<PrePageReport> PrePager::Run(const PrePageBudget& budget) {
   const absl::Time start = absl::Now();
   const absl::Time deadline = budget.time == absl::ZeroDuration() ? absl::InfiniteFuture() : start + budget.time;
   if (absl::Status tracking = StartTracking(); !tracking.ok()) return tracking;
   if (absl::Status observed = Observe(budget); !observed.ok()) return observed;
-  const auto holes = FindHoles(core_.memory);
+  const auto holes = FindUnsendable();
   if (!holes.ok()) return holes.status();
   if (history_ != nullptr) hottest_ = history_->HottestFirst(kMaxHottest);
 

@@ -19,6 +19,7 @@
 #include "lib/prepage/dirty_tracker.h"
 #include "lib/prepage/prepage_plan.h"
 #include "lib/runtime/engine_thread.h"
+#include "lib/runtime/late_memory.h"
 #include "lib/runtime/session_core.h"
 #include "lib/session/source_engine.h"
 
@@ -37,8 +38,14 @@ class PrePager {
   };
 
   /// All outlive this object.
-  PrePager(SessionCore& core, SourceEngine& engine, EngineThread& thread, Tracking tracking, absl::Duration patience)
-      : core_(core), engine_(engine), thread_(thread), tracking_(std::move(tracking)), patience_(patience) {}
+  PrePager(SessionCore& core, SourceEngine& engine, EngineThread& thread, LateMemory& late_memory, Tracking tracking,
+           absl::Duration patience)
+      : core_(core),
+        engine_(engine),
+        thread_(thread),
+        late_memory_(late_memory),
+        tracking_(std::move(tracking)),
+        patience_(patience) {}
 
   absl::StatusOr<PrePageReport> Run(const PrePageBudget& budget);
 
@@ -60,6 +67,7 @@ class PrePager {
  private:
   absl::Status StartTracking();
   void GoWithoutHistory(const absl::Status& why);
+  absl::StatusOr<std::vector<PageRun>> FindUnsendable();
   absl::Status Observe(const PrePageBudget& budget);
   bool WaitWhileItMoves(absl::FunctionRef<bool()> over, absl::Time deadline);
   absl::Status ReadLog(std::vector<PageRun>* dirty);
@@ -71,6 +79,7 @@ class PrePager {
   SessionCore& core_;
   SourceEngine& engine_;
   EngineThread& thread_;
+  LateMemory& late_memory_;
   Tracking tracking_;
   const absl::Duration patience_;  // For what is on its way when the budget's time is over.
   std::unique_ptr<DirtyTracker> dirty_tracker_;

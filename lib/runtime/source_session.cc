@@ -7,7 +7,7 @@
 
 #include "absl/time/clock.h"
 #include "farfault/predictor.h"
-#include "lib/page/claim.h"
+#include "lib/page/extent_plan.h"
 #include "lib/page/guest_mapping.h"
 #include "lib/prepage/holes.h"
 #include "lib/runtime/check_options.h"
@@ -17,8 +17,6 @@
 namespace farfault {
 namespace {
 
-// The destination leaves holes of this size unpopulated; smaller ones are not worth telling before the switchover.
-constexpr std::uint64_t kLargeHole = 2u << 20;
 constexpr absl::Duration kFarewell = absl::Seconds(1);
 
 }  // namespace
@@ -51,9 +49,11 @@ ThreadedSourceSession::ThreadedSourceSession(Guest guest, MemoryLease lease, Sou
     : options_(std::move(options)),
       external_(std::move(guest.external)),
       view_(std::move(guest.view)),
-      core_(std::move(guest.memory), std::move(lease), options_.on_event) {}
+      core_(std::move(guest.memory), std::move(lease), options_.on_event),
+      resources_(core_) {}
 
 ThreadedSourceSession::~ThreadedSourceSession() {
+  late_memory_.reset();
   if (thread_ != nullptr) {
     // The peer hears why, or that it may go.
     thread_->Call([this] { engine_->Fail(absl::CancelledError("the source's session has been ended")); });
@@ -71,8 +71,8 @@ absl::Status ThreadedSourceSession::Start() {
   core_.transport = (*rendezvous)->TakeTransport();
   if (!connection.ok()) return connection.status();
   core_.connection = *std::move(connection);
-  absl::Status status = RegisterMemory();
-  if (status.ok()) status = ExchangeMemory();
+  absl::Status status = resources_.Register();
+  if (status.ok()) status = resources_.Exchange(options_);
   if (status.ok()) status = StartEngine();
   return status.ok() ? status : core_.Abandon(status);
 }
@@ -87,77 +87,23 @@ absl::StatusOr<Rendezvous::Agreement> ThreadedSourceSession::AgreeOnRegions(Conn
   return absl::DataLossError("the destination's answer to the list of regions makes no sense");
 }
 
-absl::Status ThreadedSourceSession::RegisterMemory() {
-  Transport& transport = *core_.transport;
-  for (const Region& region : core_.memory.regions()) {
-    auto registered = transport.Register({region.base, region.length}, RemoteAccess::kRead);
-    if (!registered.ok()) return registered.status();
-    regions_.push_back(*std::move(registered));
-  }
-  auto tables = RegisteredBuffer::Create(transport, SourceTableLayout{core_.layout.total_pages()}.total_bytes(),
-                                         RemoteAccess::kReadWrite);
-  if (!tables.ok()) return tables.status();
-  tables_ = *std::move(tables);
-  auto lists =
-      RegisteredBuffer::Create(transport, Pusher::ListBytes(core_.connection.push.size()), RemoteAccess::kNone);
-  if (!lists.ok()) return lists.status();
-  lists_ = *std::move(lists);
-  return absl::OkStatus();
-}
-
-absl::Status ThreadedSourceSession::ExchangeMemory() {
-  SourcePeer own;
-  for (const auto& region : regions_) {
-    own.regions.push_back({region->remote_address(), region->bytes().size(), region->remote_key()});
-  }
-  own.tables = {tables_->remote_address(), tables_->bytes().size(), tables_->remote_key()};
-  const auto holes = FindLargeHoles(core_.memory, kLargeHole);
-  if (!holes.ok()) return holes.status();
-  ControlLink& link = *core_.connection.link;
-  link.SendRuns(MessageType::kInitialHoles, *holes);
-  link.Send(MessageType::kSourceMemory, EncodeSourceMemory(own));
-  const auto answer = ExpectMessage(link, MessageType::kDestinationMemory, "memory to be prepared",
-                                    absl::Now() + options_.prepare_timeout);
-  if (!answer.ok()) return answer.status();
-  auto destination = DecodeDestinationMemory(answer->payload, core_.memory, core_.connection.push.size());
-  if (!destination.ok()) return destination.status();
-  destination_ = *std::move(destination);
-  return absl::OkStatus();
-}
-
 absl::Status ThreadedSourceSession::StartEngine() {
-  Pusher::Resources push;
-  push.lists = lists_->bytes();
-  push.lists_key = lists_->local_key();
-  for (const auto& region : regions_) push.regions.push_back({region->bytes().data(), region->local_key()});
-  Sleeper sleeper;
-  sleeper.AddChannel(*core_.connection.control);
-  for (const auto& channel : core_.connection.push) {
-    push.channels.push_back(channel.get());
-    sleeper.AddChannel(*channel);
-  }
-  engine_ = std::make_unique<SourceEngine>(
-      SourceEngine::World{.layout = core_.layout,
-                          .destination = destination_,
-                          .control = *core_.connection.link,
-                          .tables = SourceTables(tables_->bytes(), core_.layout.total_pages()),
-                          .push = std::move(push),
-                          .predictor = *options_.predictor,
-                          .clock = core_.clock},
-      options_.push);
+  engine_ = std::make_unique<SourceEngine>(resources_.MakeWorld(*options_.predictor), options_.push);
   auto thread = EngineThread::Create({.name = "ff-source",
                                       .spin = options_.spin,
                                       .poll = [this] { return Round(); },
                                       .tick = [this] { Tick(); },
                                       .nap = [this] { return engine_->waits_for_credit(); }},
-                                     std::move(sleeper));
+                                     resources_.MakeSleeper());
   if (!thread.ok()) return thread.status();
   if (absl::Status started = (*thread)->Start(); !started.ok()) return started;
   thread_ = *std::move(thread);
+  late_memory_ = std::make_unique<LateMemory>(core_, resources_.memory(), *engine_, *thread_);
+  late_memory_->Start();
   core_.Publish(SessionState::kPrepared, absl::OkStatus());
   const MutexLock lock(&guest_mutex_);
   pre_pager_ = std::make_unique<PrePager>(
-      core_, *engine_, *thread_,
+      core_, *engine_, *thread_, *late_memory_,
       PrePager::Tracking{options_.track_dirty, options_.track_history, options_.dirty_log,
                          external_ ? &*external_ : nullptr},
       options_.handshake_timeout);
@@ -174,7 +120,7 @@ EngineThread::Round ThreadedSourceSession::Round() {
   }
   if (phase == Phase::kSwitchedOver) core_.Publish(SessionState::kSwitchedOver, absl::OkStatus());
   if (phase == Phase::kDrained) {
-    regions_.clear();  // Nobody may read the memory any more; its owner may free it.
+    resources_.memory().Revoke();
     core_.Publish(SessionState::kResident, absl::OkStatus());
     core_.events.Send(EventKind::kDrained);
   }
@@ -270,7 +216,7 @@ absl::Status ThreadedSourceSession::SwitchOver() {
     return absl::FailedPreconditionError("SwitchOver has been called already");
   }
   const Nanos start = core_.clock.Now();
-  auto dirty = pre_pager_->LastDirty();
+  auto dirty = SettleMemory();
   if (!dirty.ok()) {
     switch_over_called_ = false;
     return dirty.status();
@@ -280,6 +226,17 @@ absl::Status ThreadedSourceSession::SwitchOver() {
   switchover_ns_ = core_.clock.Now() - start;
   BeginPush();
   return absl::OkStatus();
+}
+
+// The guest has stopped: from here on it is known what is out of date at the destination, and what is a hole.
+absl::StatusOr<std::vector<PageRun>> ThreadedSourceSession::SettleMemory() {
+  if (absl::Status caught_up = late_memory_->CatchUp(); !caught_up.ok()) {
+    return absl::Status(caught_up.code(),
+                        fmt::format("memory that the guest has populated since the session began cannot be offered; the "
+                                    "guest may go on here: {}",
+                                    StatusText(caught_up)));
+  }
+  return pre_pager_->LastDirty();
 }
 
 absl::Status ThreadedSourceSession::HandOver() {
@@ -325,13 +282,23 @@ void ThreadedSourceSession::BeginPush() {
   if (absl::Status stopped = pre_pager_->Stop(); !stopped.ok()) {
     core_.events.Send(EventKind::kHint, fmt::format("dirty tracking did not end cleanly: {}", StatusText(stopped)));
   }
+  const std::vector<PageRun> holes = Holes();
+  thread_->Call([&] { engine_->StartPush(pre_pager_->NeverSent(holes)); });
+}
+
+// What has no key is a hole to the destination already; the rest of them saves transfers.
+std::vector<PageRun> ThreadedSourceSession::Holes() {
   auto holes = FindHoles(core_.memory);
   if (!holes.ok()) {
     core_.events.Send(EventKind::kHint,
                       fmt::format("pages that were never populated are sent as well: {}", StatusText(holes.status())));
     holes.emplace();
   }
-  thread_->Call([&] { engine_->StartPush(pre_pager_->NeverSent(*holes)); });
+  const std::vector<PageRun> unregistered = late_memory_->Missing();
+  if (unregistered.empty()) return *std::move(holes);
+  std::vector<PageRun> all = WithoutHoles(unregistered, *holes);
+  all.insert(all.end(), holes->begin(), holes->end());
+  return all;
 }
 
 absl::Status ThreadedSourceSession::WaitUntilDrained(absl::Duration timeout) {

@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <memory>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -13,9 +12,11 @@
 #include "farfault/session.h"
 #include "lib/page/file_view.h"
 #include "lib/runtime/engine_thread.h"
+#include "lib/runtime/late_memory.h"
 #include "lib/runtime/pre_pager.h"
 #include "lib/runtime/rendezvous.h"
 #include "lib/runtime/session_core.h"
+#include "lib/runtime/source_resources.h"
 #include "lib/session/source_engine.h"
 #include "lib/util/mutex.h"
 
@@ -51,11 +52,11 @@ class ThreadedSourceSession final : public SourceSession {
   using Phase = SourceEngine::Phase;
 
   absl::StatusOr<Rendezvous::Agreement> AgreeOnRegions(Connection& connection);
-  absl::Status RegisterMemory();
-  absl::Status ExchangeMemory();
   absl::Status StartEngine();
   absl::Status CheckBeforeSwitchOver(const char* what) const;
+  absl::StatusOr<std::vector<PageRun>> SettleMemory() ABSL_EXCLUSIVE_LOCKS_REQUIRED(guest_mutex_);
   absl::Status HandOver();
+  std::vector<PageRun> Holes();
   absl::Status WhyNotHandedOver() const;
   void BeginPush();
   EngineThread::Round Round();
@@ -66,12 +67,10 @@ class ThreadedSourceSession final : public SourceSession {
   const std::optional<GuestMemory> external_;
   FileView view_;
   SessionCore core_;
-  std::vector<std::unique_ptr<RegisteredMemory>> regions_;
-  std::optional<RegisteredBuffer> tables_;
-  std::optional<RegisteredBuffer> lists_;
-  DestinationPeer destination_;
+  SourceResources resources_;
   std::unique_ptr<SourceEngine> engine_;  // Engine thread.
   std::unique_ptr<EngineThread> thread_;
+  std::unique_ptr<LateMemory> late_memory_;  // Ends before what it uses.
   Phase seen_phase_ = Phase::kPrePaging;  // Engine thread.
   Nanos ended_at_ = 0;                    // Engine thread.
   bool hung_up_ = false;                  // Engine thread.

@@ -18,9 +18,18 @@ DemandArrivals::DemandArrivals(DestinationPages& pages, DestinationProgress& pro
                                std::span<Channel* const> channels, DemandReader::Scratch scratch, std::uint32_t slots)
     : pages_(pages),
       progress_(progress),
+      offered_(source.memory),
       reader_(pages.layout(), source, channels, pages.placement(), scratch, slots),
       most_reads_ahead_(std::clamp(slots / 2, 1u, kReadAheadSlots)) {
   unmapped_.reserve(slots);
+}
+
+PageState DemandArrivals::EnterIfHole(PageIndex page) {
+  if (pages_.state(page) == PageState::kAbsent && !offered_.Has(page)) {
+    pages_.Move(page, PageState::kHole);
+    ++pages_.stats().hole_pages;
+  }
+  return pages_.state(page);
 }
 
 bool DemandArrivals::Read(PageIndex page, ReadOptions options) {
@@ -50,7 +59,7 @@ bool DemandArrivals::ReadInOrder() {
       ++next_in_order_;
       continue;
     }
-    if (pages_.state(run.first) == PageState::kAbsent) {
+    if (EnterIfHole(run.first) == PageState::kAbsent) {
       if (!Read(run.first, {.ahead = true})) return looked > 0;
       ++reads_ahead_;
     }
@@ -69,8 +78,13 @@ bool DemandArrivals::ReadRest() {
       read_ahead_at_ = limit == table.size() ? 0 : limit;
       return true;
     }
+    read_ahead_at_ = absent.first;
+    if (EnterIfHole(absent.first) == PageState::kHole) {
+      ++read_ahead_at_;
+      return true;
+    }
     if (!Read(absent.first, {.ahead = true})) break;
-    read_ahead_at_ = absent.first + 1;
+    ++read_ahead_at_;
     ++reads_ahead_;
     progress = true;
   }

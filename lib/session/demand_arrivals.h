@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "farfault/page.h"
+#include "lib/page/extent_table.h"
+#include "lib/page/page_state.h"
 #include "lib/demand/demand_reader.h"
 #include "lib/session/destination_pages.h"
 #include "lib/session/destination_progress.h"
@@ -22,7 +24,9 @@ class DemandArrivals {
   DemandArrivals(DestinationPages& pages, DestinationProgress& progress, const SourcePeer& source,
                  std::span<Channel* const> channels, DemandReader::Scratch scratch, std::uint32_t slots);
 
-  /// Asks for an absent page. False: there is no room now.
+  /// After the switchover a page that the source has not offered is a hole: enters it as one. Gives the page's state.
+  PageState EnterIfHole(PageIndex page);
+  /// Asks for an absent page that is none. False: there is no room now.
   bool Ask(PageIndex page) { return Read(page, {.hint = progress_.push_expected()}); }
   /// Pages to read ahead of demand, behind those that were given before; runs inside the memory.
   void AddOrder(std::vector<PageRun> order);
@@ -50,6 +54,7 @@ class DemandArrivals {
 
   DestinationPages& pages_;
   DestinationProgress& progress_;
+  const ExtentTable& offered_;
   DemandReader reader_;
   std::vector<Unmapped> unmapped_;  // Demanded pages whose mapping the kernel asked to retry.
   std::uint32_t most_reads_ahead_;

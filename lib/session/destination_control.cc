@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "lib/session/handshake.h"
 #include "lib/util/mutant.h"
 
 namespace farfault {
@@ -42,6 +43,8 @@ void DestinationControl::OnMessage(const ControlMessage& message) {
     return;
   }
   switch (message.type) {
+    case MessageType::kExtents:
+      return OnExtents(message);
     case MessageType::kDirtyRuns:
       return OnDirty(message);
     case MessageType::kSwitchOver:
@@ -58,6 +61,14 @@ void DestinationControl::OnMessage(const ControlMessage& message) {
   }
   progress_.Fail(absl::DataLossError(
       fmt::format("the source sent message {} at the wrong time or malformed", static_cast<int>(message.type))));
+}
+
+void DestinationControl::OnExtents(const ControlMessage& message) {
+  // Later a page without a key has been taken for a hole.
+  absl::Status added = progress_.phase() == Phase::kWaiting
+                           ? AddExtents(message.payload, source_memory_)
+                           : absl::DataLossError("the source sent keys after the switchover");
+  if (!added.ok()) progress_.Fail(std::move(added));
 }
 
 void DestinationControl::OnDirty(const ControlMessage& message) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "farfault/page.h"
+#include "lib/page/extent_table.h"
 #include "lib/session/control_link.h"
 #include "lib/session/destination_pages.h"
 #include "lib/session/destination_progress.h"
@@ -19,8 +20,8 @@ namespace farfault {
 class DestinationControl {
  public:
   DestinationControl(DestinationPages& pages, DestinationProgress& progress, const PushArrivals& arrivals,
-                     ControlLink& link)
-      : pages_(pages), progress_(progress), arrivals_(arrivals), link_(link) {}
+                     ExtentTable& source_memory, ControlLink& link)
+      : pages_(pages), progress_(progress), arrivals_(arrivals), source_memory_(source_memory), link_(link) {}
 
   /// The guest may be started as soon as the source hands it over; the source is told so. Idempotent.
   void AllowActivation();
@@ -36,6 +37,7 @@ class DestinationControl {
  private:
   bool TakeMessage();
   void OnMessage(const ControlMessage& message);
+  void OnExtents(const ControlMessage& message);
   void OnDirty(const ControlMessage& message);
   void OnSwitchOver(const ControlMessage& message);
   bool OnPushComplete(const ControlMessage& message);
@@ -46,6 +48,7 @@ class DestinationControl {
   DestinationPages& pages_;
   DestinationProgress& progress_;
   const PushArrivals& arrivals_;
+  ExtentTable& source_memory_;
   ControlLink& link_;
 
   bool activation_allowed_ = false;

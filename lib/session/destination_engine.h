@@ -44,7 +44,7 @@ class DestinationEngine {
 
   struct World {
     const PageLayout& layout;
-    const SourcePeer& source;
+    SourcePeer& source;  ///< Grows until the switchover.
     ControlLink& control;
     std::vector<Channel*> demand_channels;
     RunListReceiver::Resources push;

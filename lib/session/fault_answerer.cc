@@ -46,7 +46,7 @@ void FaultAnswerer::OnFault(PageIndex page) {
     ++stats.faults_network;
     return Requeue(page);
   }
-  switch (pages_.state(page)) {
+  switch (demand_.EnterIfHole(page)) {
     case PageState::kMapped:
       return AnswerMapped(page);
     case PageState::kHole:
@@ -89,7 +89,7 @@ bool FaultAnswerer::AnswerPending() {
   bool progress = false;
   for (std::size_t left = count_; left > 0 && !progress_.failed(); --left) {
     const PageIndex page = pending_[head_];
-    if (pages_.state(page) == PageState::kAbsent && !demand_.Ask(page)) break;
+    if (demand_.EnterIfHole(page) == PageState::kAbsent && !demand_.Ask(page)) break;
     head_ = (head_ + 1) % pending_.size();
     --count_;
     progress = true;

@@ -42,15 +42,13 @@ std::vector<std::byte> EncodeArray(const std::vector<T>& values) {
   return {bytes.begin(), bytes.end()};
 }
 
-WireMemory ToWire(const RemoteMemory& memory, std::uint32_t flags = 0) {
-  return {.address = memory.address, .length = memory.length, .key = memory.key, .flags = flags};
+WireMemory ToWire(const RemoteMemory& memory) {
+  return {.address = memory.address, .length = memory.length, .key = memory.key};
 }
 
 RemoteMemory FromWire(const WireMemory& wire) {
   return {.address = wire.address, .length = wire.length, .key = wire.key};
 }
-
-constexpr std::uint32_t kDirectFlag = 1;
 
 }  // namespace
 
@@ -174,63 +172,59 @@ absl::Status CompareRegions(std::span<const RemoteRegion> source, const GuestMem
   return absl::OkStatus();
 }
 
-std::vector<std::byte> EncodeSourceMemory(const SourcePeer& source) {
-  std::vector<WireMemory> wire;
-  for (const RemoteMemory& region : source.regions) wire.push_back(ToWire(region));
-  wire.push_back(ToWire(source.tables));
-  return EncodeArray(wire);
+void SendExtents(ControlLink& link, std::span<const Extent> extents) {
+  std::vector<WireExtent> wire;
+  for (; !extents.empty(); extents = extents.subspan(wire.size())) {
+    wire.clear();
+    for (const Extent& extent : extents.first(std::min(kMaxExtentsPerMessage, extents.size()))) {
+      wire.push_back({extent.pages.first, extent.pages.count, extent.address, extent.key, 0});
+    }
+    link.Send(MessageType::kExtents, std::as_bytes(std::span(wire)));
+  }
 }
 
-absl::StatusOr<SourcePeer> DecodeSourceMemory(std::span<const std::byte> payload, const GuestMemory& memory) {
+absl::Status AddExtents(std::span<const std::byte> payload, ExtentTable& table) {
+  const auto wire = DecodeArray<WireExtent>(payload);
+  bool sound = wire.has_value() && !wire->empty();
+  for (std::size_t i = 0; sound && i < wire->size(); ++i) {
+    const WireExtent& entry = (*wire)[i];
+    sound = table.Add({.pages = {entry.first, entry.count}, .address = entry.address, .key = entry.key});
+  }
+  return sound ? absl::OkStatus() : absl::DataLossError("the peer's pages and keys make no sense");
+}
+
+std::vector<std::byte> EncodeSourceTables(const RemoteMemory& tables) {
+  return EncodeArray(std::vector<WireMemory>{ToWire(tables)});
+}
+
+absl::StatusOr<RemoteMemory> DecodeSourceTables(std::span<const std::byte> payload, const PageLayout& layout) {
   const auto wire = DecodeArray<WireMemory>(payload);
-  const std::span<const Region> regions = memory.regions();
-  if (!wire || wire->size() != regions.size() + 1) {
-    return absl::DataLossError("the source's addresses make no sense");
-  }
-  SourcePeer source;
-  for (std::size_t i = 0; i < regions.size(); ++i) {
-    if ((*wire)[i].length != regions[i].length) return absl::DataLossError("the source's addresses make no sense");
-    source.regions.push_back(FromWire((*wire)[i]));
-  }
-  source.tables = FromWire(wire->back());
-  if (source.tables.length != SourceTableLayout{memory.total_pages()}.total_bytes()) {
+  if (!wire || wire->size() != 1) return absl::DataLossError("the source's addresses make no sense");
+  if (wire->front().length != SourceTableLayout{layout.total_pages()}.total_bytes()) {
     return absl::DataLossError("the source's tables have another size than they should");
   }
-  return source;
+  return FromWire(wire->front());
 }
 
-std::vector<std::byte> EncodeDestinationMemory(const DestinationPeer& destination) {
+std::vector<std::byte> EncodeStaging(std::span<const RemoteMemory> rings) {
   std::vector<WireMemory> wire;
-  for (const DestinationPeer::RegionFrames& region : destination.regions) {
-    wire.push_back(ToWire(region.frames, region.direct ? kDirectFlag : 0));
-  }
-  for (const RemoteMemory& ring : destination.staging) wire.push_back(ToWire(ring));
+  for (const RemoteMemory& ring : rings) wire.push_back(ToWire(ring));
   return EncodeArray(wire);
 }
 
-absl::StatusOr<DestinationPeer> DecodeDestinationMemory(std::span<const std::byte> payload, const GuestMemory& memory,
-                                                        std::size_t push_channels) {
-  const auto nonsense = [] { return absl::DataLossError("the destination's addresses make no sense"); };
+absl::StatusOr<std::vector<RemoteMemory>> DecodeStaging(std::span<const std::byte> payload, const PageLayout& layout,
+                                                        const ExtentTable& frames, std::size_t push_channels) {
   const auto wire = DecodeArray<WireMemory>(payload);
-  const std::span<const Region> regions = memory.regions();
-  if (!wire || wire->size() < regions.size()) return nonsense();
-  DestinationPeer destination;
-  bool any_staged = false;
-  std::uint64_t largest_page = 0;
-  for (std::size_t i = 0; i < regions.size(); ++i) {
-    const WireMemory& entry = (*wire)[i];
-    const bool direct = (entry.flags & kDirectFlag) != 0;
-    if (direct && entry.length != regions[i].length) return nonsense();
-    if (!direct) largest_page = std::max(largest_page, regions[i].page_size);
-    any_staged |= !direct;
-    destination.regions.push_back({direct, FromWire(entry)});
+  std::uint64_t least = kMinStagingBytes;
+  for (const PageRun& staged : frames.Missing()) least = std::max(least, layout.page_size(staged.first));
+  bool sound = wire && wire->size() == (frames.complete() ? 0 : push_channels);
+  std::vector<RemoteMemory> rings;
+  for (std::size_t i = 0; sound && i < wire->size(); ++i) {
+    sound = (*wire)[i].length >= least;
+    rings.push_back(FromWire((*wire)[i]));
   }
-  if (wire->size() != regions.size() + (any_staged ? push_channels : 0)) return nonsense();
-  for (std::size_t i = regions.size(); i < wire->size(); ++i) {
-    if ((*wire)[i].length < std::max(kMinStagingBytes, largest_page)) return nonsense();
-    destination.staging.push_back(FromWire((*wire)[i]));
-  }
-  return destination;
+  if (!sound) return absl::DataLossError("the destination's staging rings make no sense");
+  return rings;
 }
 
 }  // namespace farfault

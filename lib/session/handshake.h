@@ -14,6 +14,9 @@
 #include "absl/status/statusor.h"
 #include "farfault/guest_memory.h"
 #include "farfault/session.h"
+#include "lib/page/extent_table.h"
+#include "lib/page/page_layout.h"
+#include "lib/session/control_link.h"
 #include "lib/session/peer.h"
 #include "lib/session/wire.h"
 #include "lib/transport/transport.h"
@@ -68,13 +71,21 @@ absl::StatusOr<std::vector<RemoteRegion>> DecodeRegions(std::span<const std::byt
 /// kFailedPrecondition naming the first difference: number, name, length or page size.
 absl::Status CompareRegions(std::span<const RemoteRegion> source, const GuestMemory& destination);
 
-std::vector<std::byte> EncodeSourceMemory(const SourcePeer& source);
-/// Checks count and lengths against what was agreed; kDataLoss otherwise.
-absl::StatusOr<SourcePeer> DecodeSourceMemory(std::span<const std::byte> payload, const GuestMemory& memory);
+/// As many kExtents messages as it takes.
+void SendExtents(ControlLink& link, std::span<const Extent> extents);
+/// Adds what a kExtents message says to `table`. kDataLoss when that makes no sense: pages outside the memory, across
+/// regions or twice, or more extents than a table holds.
+absl::Status AddExtents(std::span<const std::byte> payload, ExtentTable& table);
 
-std::vector<std::byte> EncodeDestinationMemory(const DestinationPeer& destination);
-absl::StatusOr<DestinationPeer> DecodeDestinationMemory(std::span<const std::byte> payload, const GuestMemory& memory,
-                                                        std::size_t push_channels);
+std::vector<std::byte> EncodeSourceTables(const RemoteMemory& tables);
+/// Checks the length against what was agreed; kDataLoss otherwise.
+absl::StatusOr<RemoteMemory> DecodeSourceTables(std::span<const std::byte> payload, const PageLayout& layout);
+
+std::vector<std::byte> EncodeStaging(std::span<const RemoteMemory> rings);
+/// There must be a ring for each push channel when any page of `layout` has no frame in `frames`, and none otherwise;
+/// each holds the largest such page. kDataLoss.
+absl::StatusOr<std::vector<RemoteMemory>> DecodeStaging(std::span<const std::byte> payload, const PageLayout& layout,
+                                                        const ExtentTable& frames, std::size_t push_channels);
 
 }  // namespace farfault
 

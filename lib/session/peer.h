@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "lib/page/extent_table.h"
+
 namespace farfault {
 
 /// Memory of the other side that a one-sided request may name.
@@ -15,18 +17,14 @@ struct RemoteMemory {
 
 /// What the destination knows of the source.
 struct SourcePeer {
-  std::vector<RemoteMemory> regions;  ///< One per region, in order.
-  RemoteMemory tables;                ///< See SourceTableLayout.
+  ExtentTable memory;  ///< Pages that may be READ. At the switchover all others are holes.
+  RemoteMemory tables;  ///< See SourceTableLayout.
 };
 
 /// What the source knows of the destination.
 struct DestinationPeer {
-  struct RegionFrames {
-    bool direct = true;
-    RemoteMemory frames;  ///< Direct regions only.
-  };
-  std::vector<RegionFrames> regions;
-  std::vector<RemoteMemory> staging;  ///< One ring per push channel when any region is staged.
+  ExtentTable frames;                 ///< Pages that are WRITTEN in place; all others are staged.
+  std::vector<RemoteMemory> staging;  ///< One ring per push channel when any page is staged.
 };
 
 }  // namespace farfault

@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "lib/session/handshake.h"
+
 namespace farfault {
 namespace {
 
@@ -79,6 +81,10 @@ void SourceEngine::OnMessage(const ControlMessage& message) {
     Fail(absl::DataLossError(
         fmt::format("the destination sent message {} at the wrong time", static_cast<int>(message.type))));
   }
+}
+
+void SourceEngine::Offer(std::span<const Extent> extents) {
+  if (phase_ == Phase::kPrePaging) SendExtents(world_.control, extents);
 }
 
 // Once the guest has stopped, the dirty set is final: a page that were pre-paged or marked later would be pushed over

@@ -50,6 +50,8 @@ class SourceEngine {
   bool Poll();
 
   // Before the switchover.
+  /// Tells the destination which key opens which pages: more of what it has been told in the handshake.
+  void Offer(std::span<const Extent> extents);
   void OfferPrePage(std::span<const PageRun> runs);
   void DropOffers() { pusher_.DropOffers(); }
   bool prepaging_idle() const { return !pusher_.has_offers() && pusher_.idle(); }

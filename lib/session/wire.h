@@ -14,7 +14,7 @@ namespace farfault {
 static_assert(std::endian::native == std::endian::little, "the wire format is little-endian, and nothing converts");
 
 inline constexpr std::uint32_t kWireMagic = 0x46524146;  // "FARF"
-inline constexpr std::uint32_t kWireVersion = 1;
+inline constexpr std::uint32_t kWireVersion = 2;
 inline constexpr std::size_t kControlBytes = 16u << 10;
 inline constexpr std::size_t kMaxPushChannels = SourceTableLayout::kCreditWords;
 
@@ -25,9 +25,11 @@ enum class MessageType : std::uint16_t {
   kRegions,            ///< Source: what it gives.
   kRegionsAccepted,    ///< Destination: I have the same.
   kDescribed,          ///< Destination: I only wanted to know; goodbye.
-  kInitialHoles,       ///< Source: large ranges that are not populated now. Zero or more before kSourceMemory.
-  kSourceMemory,       ///< Source: addresses and keys.
-  kDestinationMemory,  ///< Destination: prepared; addresses and keys.
+  kInitialHoles,       ///< Source: ranges that are not populated now. Zero or more before kSourceMemory.
+  kSourceMemory,       ///< Source: its tables; the session may begin.
+  kDestinationMemory,  ///< Destination: prepared; its staging rings.
+  kExtents,            ///< Either: pages and the keys that open them. Zero or more before kSourceMemory and
+                       ///< kDestinationMemory; from the source also later, before kSwitchOver: holes that got data.
   // Session.
   kMayActivate = 32,  ///< Destination: ready to take over at once; before this the source does not ask.
   kDirtyRuns,         ///< Source: pre-paged pages that were written again. Zero or more before kSwitchOver.
@@ -74,9 +76,20 @@ struct WireMemory {
   std::uint64_t address = 0;
   std::uint64_t length = 0;
   std::uint32_t key = 0;
-  std::uint32_t flags = 0;  ///< For the destination's regions: 1 means direct.
+  std::uint32_t reserved = 0;
 };
 static_assert(sizeof(WireMemory) == 24);
+
+struct WireExtent {
+  std::uint64_t first = 0;  ///< Page.
+  std::uint64_t count = 0;
+  std::uint64_t address = 0;
+  std::uint32_t key = 0;
+  std::uint32_t reserved = 0;
+};
+static_assert(sizeof(WireExtent) == 32);
+inline constexpr std::size_t kMaxExtentsPerMessage = 500;
+static_assert(kMaxExtentsPerMessage * sizeof(WireExtent) <= kMaxPayload);
 
 struct WireRun {
   std::uint64_t first = 0;

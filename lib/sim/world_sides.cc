@@ -43,6 +43,7 @@ std::vector<Channel*> SideChannels::Pointers(const std::vector<std::unique_ptr<C
 SourceSide::SourceSide(Scene& scene, SimFabric& fabric, PageImage& image)
     : scene_(scene),
       transport_(fabric.MakeTransport()),
+      memory_(scene.layout),
       tables_(*transport_, SourceTableLayout{scene.layout.total_pages()}.total_bytes(), RemoteAccess::kReadWrite),
       lists_(*transport_, Pusher::ListBytes(scene.config.push_channels), RemoteAccess::kNone),
       control_buffers_(*transport_, ControlLink::kBufferBytes, RemoteAccess::kNone),
@@ -50,13 +51,15 @@ SourceSide::SourceSide(Scene& scene, SimFabric& fabric, PageImage& image)
   std::ranges::fill(tables_.bytes(), std::byte{0});
   for (std::size_t i = 0; i < scene.config.regions.size(); ++i) {
     regions_.push_back(MustRegister(*transport_, image.region(i), RemoteAccess::kRead));
+    memory_.Add(LocalExtent(scene.layout.regions()[i].pages, *regions_.back()));
   }
 }
 
 SourcePeer SourceSide::Describe() const {
   SourcePeer peer;
-  for (const auto& region : regions_) {
-    peer.regions.push_back({region->remote_address(), region->bytes().size(), region->remote_key()});
+  peer.memory = ExtentTable(scene_.layout);
+  for (std::size_t i = 0; i < regions_.size(); ++i) {
+    peer.memory.Add(RemoteExtent(scene_.layout.regions()[i].pages, *regions_[i]));
   }
   peer.tables = tables_.remote();
   return peer;
@@ -65,11 +68,10 @@ SourcePeer SourceSide::Describe() const {
 void SourceSide::Start(DestinationPeer destination) {
   destination_ = std::move(destination);
   control_ = std::make_unique<ControlLink>(*channels_.control, control_buffers_.bytes(), control_buffers_.key());
-  Pusher::Resources push;
-  for (const auto& region : regions_) push.regions.push_back({region->bytes().data(), region->local_key()});
-  push.channels = SideChannels::Pointers(channels_.push);
-  push.lists = lists_.bytes();
-  push.lists_key = lists_.key();
+  Pusher::Resources push{.memory = memory_,
+                         .channels = SideChannels::Pointers(channels_.push),
+                         .lists = lists_.bytes(),
+                         .lists_key = lists_.key()};
   engine_ = std::make_unique<SourceEngine>(
       SourceEngine::World{.layout = scene_.layout,
                           .destination = destination_,
@@ -105,13 +107,9 @@ DestinationSide::DestinationSide(Scene& scene, SimFabric& fabric, SimKernel& ker
 
 DestinationPeer DestinationSide::Describe() const {
   DestinationPeer peer;
-  for (const auto& frames : frames_) {
-    if (frames == nullptr) {
-      peer.regions.push_back({.direct = false, .frames = {}});
-    } else {
-      peer.regions.push_back(
-          {.direct = true, .frames = {frames->remote_address(), frames->bytes().size(), frames->remote_key()}});
-    }
+  peer.frames = ExtentTable(scene_.layout);
+  for (std::size_t i = 0; i < frames_.size(); ++i) {
+    if (frames_[i] != nullptr) peer.frames.Add(RemoteExtent(scene_.layout.regions()[i].pages, *frames_[i]));
   }
   for (const WireMemory& ring : staging_) peer.staging.push_back(ring.remote());
   return peer;

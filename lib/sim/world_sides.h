@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "farfault/predictor.h"
+#include "lib/page/extent_table.h"
+#include "lib/page/register_extents.h"
 #include "lib/session/control_link.h"
 #include "lib/session/destination_engine.h"
 #include "lib/session/peer.h"
@@ -61,7 +63,8 @@ class SourceSide {
  private:
   Scene& scene_;
   std::unique_ptr<Transport> transport_;
-  std::vector<std::unique_ptr<RegisteredMemory>> regions_;
+  RegisteredExtents regions_;
+  ExtentTable memory_;
   WireMemory tables_;
   WireMemory lists_;
   WireMemory control_buffers_;

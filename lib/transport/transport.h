@@ -49,7 +49,8 @@ enum class PostResult : std::uint8_t {
   kBroken,  ///< The channel is broken or closed; nothing was posted.
 };
 
-/// What a peer may do with registered memory. Local reads and writes are always allowed.
+/// What a peer may do with registered memory. This side may always send from it, and receive into it unless it is
+/// kRead: what is only given away need not be writable.
 enum class RemoteAccess : std::uint8_t { kNone = 0, kRead = 1, kWrite = 2, kReadWrite = 3 };
 
 /// Memory that a transport may move bytes from and to. Destruction revokes the keys: it waits until no operation of a
@@ -191,6 +192,10 @@ class Transport {
   virtual ~Transport() = default;
 
   virtual std::string_view scheme() const = 0;
+
+  /// Registering makes memory present and keeps it from being swapped out: register no holes, and not everything in one
+  /// call. Otherwise Register costs nothing, whatever the size.
+  virtual bool pins_memory() const { return false; }
 
   virtual absl::StatusOr<std::unique_ptr<RegisteredMemory>> Register(std::span<std::byte> memory,
                                                                      RemoteAccess access) = 0;

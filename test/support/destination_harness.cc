@@ -47,9 +47,14 @@ DestinationHarness::DestinationHarness(Setup setup)
       control_buffers_(ControlLink::kBufferBytes),
       list_buffers_(RunListReceiver::BufferBytes(setup.push_channels)),
       scratch_(setup.demand_slots * DemandReader::kScratchBytes) {
+  std::vector<PageRun> offered = setup.offered;
   for (const PageLayout::RegionPages& region : layout.regions()) {
     memory_.emplace_back(region.pages.count * region.page_size);
-    source.regions.push_back({Address(memory_.back().data()), memory_.back().size(), 1});
+    if (setup.offered.empty()) offered.push_back(region.pages);
+  }
+  source.memory = ExtentTable(layout);
+  for (const PageRun& run : offered) {
+    if (!source.memory.Add(ExtentOf(run))) throw std::runtime_error("the source cannot offer this");
   }
   for (PageIndex page = 0; page < layout.total_pages(); ++page) FillSource(page, 0);
   source.tables = {Address(tables_.data()), tables_.size() * 8, 2};
@@ -68,6 +73,14 @@ DestinationHarness::DestinationHarness(Setup setup)
       DestinationEngine::World{
           layout, source, *link, {&demand}, std::move(resources), {scratch_, 4}, placement, feed, clock},
       DestinationEngine::Config{setup.demand_slots, setup.map_around_pages});
+}
+
+Extent DestinationHarness::ExtentOf(PageRun run) { return {run, Address(SourcePage(run.first).data()), 1}; }
+
+void DestinationHarness::SendExtents(const std::vector<PageRun>& runs) {
+  std::vector<WireExtent> wire;
+  for (const PageRun& run : runs) wire.push_back({run.first, run.count, ExtentOf(run).address, 1, 0});
+  Send(MessageType::kExtents, std::as_bytes(std::span(wire)));
 }
 
 std::span<std::byte> DestinationHarness::SourcePage(PageIndex page) {

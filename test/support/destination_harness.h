@@ -36,6 +36,7 @@ class DestinationHarness {
   struct Setup {
     std::vector<PageLayout::RegionPages> regions = {{{0, 64}, 64}};
     std::vector<bool> direct = {};  ///< Per region; empty: all direct.
+    std::vector<PageRun> offered = {};  ///< What the source has registered; empty: everything.
     std::uint32_t demand_slots = 8;
     std::size_t map_around_pages = 4;
     std::uint32_t chunk_pages = 0;
@@ -52,6 +53,8 @@ class DestinationHarness {
     Send(type, std::as_bytes(std::span(&value, 1)));
   }
   void SendRuns(MessageType type, const std::vector<PageRun>& runs);
+  /// More of the source's memory is registered.
+  void SendExtents(const std::vector<PageRun>& runs);
   void SendSwitchOver(bool push_enabled, std::uint64_t lists_sent = 0);
   void SendPushComplete(std::uint64_t lists_sent);
   /// WRITEs the runs' bytes and then their list, as the pusher does.
@@ -86,6 +89,7 @@ class DestinationHarness {
   std::unique_ptr<DestinationEngine> engine;
 
  private:
+  Extent ExtentOf(PageRun run);
   std::span<std::byte> SourcePage(PageIndex page);
 
   std::vector<std::uint64_t> tables_;

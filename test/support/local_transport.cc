@@ -7,6 +7,7 @@ class LocalTransport::Registered final : public RegisteredMemory {
   Registered(LocalTransport& transport, std::span<std::byte> memory, std::uint32_t key)
       : RegisteredMemory(memory, key, key), transport_(transport) {}
   ~Registered() override {
+    const std::lock_guard lock(transport_.mutex_);
     std::erase_if(transport_.registrations_, [this](const Registration& entry) { return entry.key == local_key(); });
   }
 
@@ -16,7 +17,11 @@ class LocalTransport::Registered final : public RegisteredMemory {
 
 absl::StatusOr<std::unique_ptr<RegisteredMemory>> LocalTransport::Register(std::span<std::byte> memory,
                                                                            RemoteAccess access) {
-  if (!failure_.ok()) return failure_;
+  const std::lock_guard lock(mutex_);
+  if (!failure_.ok() && until_failure_-- == 0) {
+    until_failure_ = 0;
+    return failure_;
+  }
   registrations_.push_back({memory, access, next_key_});
   return std::make_unique<Registered>(*this, memory, next_key_++);
 }

@@ -1,8 +1,10 @@
 #ifndef FARFAULT_TEST_SUPPORT_LOCAL_TRANSPORT_H_
 #define FARFAULT_TEST_SUPPORT_LOCAL_TRANSPORT_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -22,8 +24,14 @@ class LocalTransport final : public Transport {
 
   /// What is registered at the moment, in order.
   const std::vector<Registration>& registrations() const { return registrations_; }
-  /// Register fails like this from now on.
-  void FailWith(absl::Status status) { failure_ = std::move(status); }
+  /// Register fails like this from now on, or once `registrations` more have succeeded.
+  void FailWith(absl::Status status, std::size_t registrations = 0) {
+    failure_ = std::move(status);
+    until_failure_ = registrations;
+  }
+  /// Says that registering pins, though it does not.
+  void SayThatItPins() { pins_ = true; }
+  bool pins_memory() const override { return pins_; }
 
   std::string_view scheme() const override { return "local"; }
   absl::StatusOr<std::unique_ptr<RegisteredMemory>> Register(std::span<std::byte> memory, RemoteAccess access) override;
@@ -39,8 +47,11 @@ class LocalTransport final : public Transport {
   class Registered;
 
   std::vector<Registration> registrations_;
+  std::mutex mutex_;  // Extents are registered by several threads.
   std::uint32_t next_key_ = 1;
   absl::Status failure_;
+  std::size_t until_failure_ = 0;
+  bool pins_ = false;
 };
 
 }  // namespace farfault

@@ -10,12 +10,13 @@
 namespace farfault {
 
 absl::StatusOr<std::unique_ptr<MemoryRig>> MemoryRig::Create(std::vector<Region> regions, GuestPlacementOptions options,
-                                                             std::uint64_t more_features) {
+                                                             std::uint64_t more_features, bool pinning) {
   std::unique_ptr<MemoryRig> rig(new MemoryRig);
   auto memory = GuestMemory::Create(std::move(regions));
   if (!memory.ok()) return memory.status();
   rig->memory_ = *std::move(memory);
   rig->layout_ = PageLayout(rig->memory_);
+  if (pinning) rig->transport_.SayThatItPins();
   options.hint = [hints = &rig->hints_](std::string hint) { hints->push_back(std::move(hint)); };
   auto placement = GuestPlacement::Create(rig->memory_, rig->layout_, rig->transport_, options);
   if (!placement.ok()) return placement.status();

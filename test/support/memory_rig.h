@@ -27,7 +27,7 @@ class MemoryRig {
   /// The regions outlive the rig.
   static absl::StatusOr<std::unique_ptr<MemoryRig>> Create(std::vector<Region> regions,
                                                            GuestPlacementOptions options = {},
-                                                           std::uint64_t more_features = 0);
+                                                           std::uint64_t more_features = 0, bool pinning = false);
   ~MemoryRig();
 
   GuestPlacement& placement() { return *placement_; }

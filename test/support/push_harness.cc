@@ -1,5 +1,6 @@
 #include "test/support/push_harness.h"
 
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -26,10 +27,11 @@ PushHarness::PushHarness(Setup setup)
     for (std::uint64_t page = 0; page < region.pages.count; ++page) {
       FillPattern(std::span(memory[i]).subspan(page * region.page_size, region.page_size), region.pages.first + page);
     }
-    const bool direct = setup.direct.empty() || setup.direct[i];
-    destination.regions.push_back({direct, direct ? RemoteOf(frames_[i], 11) : RemoteMemory{}});
   }
-  const bool staged = std::find(setup.direct.begin(), setup.direct.end(), false) != setup.direct.end();
+  local = destination.frames = ExtentTable(layout);
+  AddExtents(local, setup.extents, 21, memory, {});
+  AddExtents(destination.frames, setup.frames, 11, frames_, setup.direct);
+  const bool staged = !destination.frames.complete();
   for (std::size_t i = 0; i < setup.channels; ++i) {
     channels.push_back(std::make_unique<ScriptedChannel>(setup.send_slots));
     if (!staged) continue;
@@ -38,9 +40,22 @@ PushHarness::PushHarness(Setup setup)
   }
 }
 
+void PushHarness::AddExtents(ExtentTable& table, std::span<const PageRun> runs, std::uint32_t first_key,
+                             std::vector<std::vector<std::byte>>& bytes, const std::vector<bool>& direct) {
+  std::vector<PageRun> all(runs.begin(), runs.end());
+  for (std::size_t i = 0; runs.empty() && i < layout.regions().size(); ++i) {
+    if (direct.empty() || direct[i]) all.push_back(layout.regions()[i].pages);
+  }
+  for (const PageRun& run : all) {
+    const std::size_t index = layout.RegionOf(run.first);
+    const PageLayout::RegionPages& region = layout.regions()[index];
+    std::byte* const at = bytes[index].data() + (run.first - region.pages.first) * region.page_size;
+    if (!table.Add({run, reinterpret_cast<std::uint64_t>(at), first_key++})) std::abort();
+  }
+}
+
 Pusher::Resources PushHarness::resources() {
-  Pusher::Resources resources;
-  for (std::vector<std::byte>& region : memory) resources.regions.push_back({region.data(), 21});
+  Pusher::Resources resources{.memory = local, .channels = {}, .lists = {}};
   for (const auto& channel : channels) resources.channels.push_back(channel.get());
   resources.lists = lists_;
   resources.lists_key = 22;

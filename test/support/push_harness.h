@@ -55,6 +55,9 @@ class PushHarness {
   struct Setup {
     std::vector<PageLayout::RegionPages> regions = {{{0, 64}, 64}};
     std::vector<bool> direct = {};  ///< Per region; empty: all direct.
+    /// What is registered at the source, with a key each; empty: every region. The same for the frames of direct regions.
+    std::vector<PageRun> extents = {};
+    std::vector<PageRun> frames = {};
     std::size_t channels = 1;
     std::uint64_t staging_bytes = 1024;
     std::uint32_t send_slots = 256;
@@ -80,6 +83,7 @@ class PushHarness {
   const PageLayout layout;
   std::vector<std::unique_ptr<ScriptedChannel>> channels;
   DestinationPeer destination;
+  ExtentTable local;  ///< The source's pages with its own key.
   ScriptedPredictor predictor;
   std::vector<std::vector<std::byte>> memory;   ///< The source's pages, per region.
   std::vector<std::vector<std::byte>> staging;  ///< The destination's rings, per channel.
@@ -87,6 +91,9 @@ class PushHarness {
  private:
   SourceTableLayout table_layout() const { return {layout.total_pages()}; }
   std::span<std::byte> table_bytes() { return std::as_writable_bytes(std::span(table_words_)); }
+
+  void AddExtents(ExtentTable& table, std::span<const PageRun> runs, std::uint32_t first_key,
+                  std::vector<std::vector<std::byte>>& bytes, const std::vector<bool>& direct);
 
   std::vector<std::vector<std::byte>> frames_;
   std::vector<std::uint64_t> table_words_;

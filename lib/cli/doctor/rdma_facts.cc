@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+
+#include "lib/transport/verbs/on_demand.h"
 #endif
 
 namespace farfault {
@@ -111,7 +113,7 @@ RdmaDeviceFacts Describe(ibv_device* device) {
   facts.reads_asked = static_cast<std::uint32_t>(attributes.orig_attr.max_qp_init_rd_atom);
   facts.reads_served = static_cast<std::uint32_t>(attributes.orig_attr.max_qp_rd_atom);
   facts.longest_memory = attributes.orig_attr.max_mr_size;
-  facts.on_demand_paging = (attributes.odp_caps.general_caps & IBV_ODP_SUPPORT) != 0;
+  facts.on_demand_paging = HasOnDemandPaging(attributes.odp_caps);
   facts.ports = PortsOf(context.get(), attributes.orig_attr.phys_port_cnt);
   return facts;
 }

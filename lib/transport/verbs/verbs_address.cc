@@ -8,7 +8,7 @@
 namespace farfault {
 namespace {
 
-constexpr std::string_view kForm = "verbs://HOST:PORT[?device=rxe0&port=1&gid=1&tclass=106&reads=16&inline=64]";
+constexpr std::string_view kForm = "verbs://HOST:PORT[?device=rxe0&port=1&gid=1&tclass=106&reads=16&inline=64&odp=1]";
 constexpr std::uint32_t kMostInline = 256;
 
 absl::Status Bad(std::string_view text, std::string_view what) {
@@ -32,12 +32,18 @@ bool ParseDevice(std::string_view value, std::string& out) {
   });
 }
 
+bool ParseSwitch(std::string_view value, bool& out) {
+  out = value == "1";
+  return value == "0" || value == "1";
+}
+
 bool ParseProperty(std::string_view key, std::string_view value, VerbsChoice& choice) {
   if (key == "device") return ParseDevice(value, choice.device);
   if (key == "port") return ParseNumber(value, 1, 255, choice.port);
   if (key == "gid") return ParseNumber(value, 0, 65535, choice.gid);
   if (key == "tclass") return ParseNumber(value, 0, 255, choice.tclass);
   if (key == "reads") return ParseNumber(value, 1, 254, choice.reads);
+  if (key == "odp") return ParseSwitch(value, choice.on_demand);
   if (key == "inline") return ParseNumber(value, 0, kMostInline, choice.inline_bytes);
   return false;
 }

@@ -21,13 +21,14 @@ struct VerbsChoice {
   std::optional<std::uint8_t> tclass;         ///< Traffic class of RoCE packets, which switches map to priorities.
   std::optional<std::uint8_t> reads;          ///< Most READs on their way at once, 1 to 254.
   std::optional<std::uint32_t> inline_bytes;  ///< Asked of the device, up to 256; 0: none.
+  bool on_demand = false;                     ///< Leave guest memory unpinned; an error where the device can't.
 
   /// Whether this side's address follows from the choice.
   bool forces_address() const { return !device.empty(); }
 };
 
-/// `verbs://HOST:PORT[?device=rxe0&port=1&gid=1&tclass=106&reads=16&inline=64]`. HOST is an address of the network
-/// interface that the RDMA device belongs to.
+/// `verbs://HOST:PORT[?device=rxe0&port=1&gid=1&tclass=106&reads=16&inline=64&odp=1]`. HOST is an address of the
+/// network interface that the RDMA device belongs to.
 struct VerbsAddress {
   HostPort host_port;
   VerbsChoice choice;

@@ -8,6 +8,7 @@
 
 #include "absl/time/clock.h"
 #include "lib/transport/verbs/device_address.h"
+#include "lib/transport/verbs/on_demand.h"
 #include "lib/transport/verbs/verbs_connect.h"
 #include "lib/transport/verbs/verbs_error.h"
 #include "lib/transport/verbs/verbs_listener.h"
@@ -24,24 +25,6 @@ class VerbsMemory final : public RegisteredMemory {
   const UniqueMr region_;
 };
 
-// Never relaxed ordering: the claim protocol lives on WRITEs and READs being seen in order.
-unsigned AccessFlags(RemoteAccess access) {
-  constexpr unsigned kLocal = IBV_ACCESS_LOCAL_WRITE;
-  constexpr unsigned kReadable = IBV_ACCESS_REMOTE_READ;
-  constexpr unsigned kWritable = IBV_ACCESS_REMOTE_WRITE;
-  switch (access) {
-    case RemoteAccess::kNone:
-      return kLocal;
-    case RemoteAccess::kRead:
-      return kLocal | kReadable;
-    case RemoteAccess::kWrite:
-      return kLocal | kWritable;
-    case RemoteAccess::kReadWrite:
-      break;
-  }
-  return kLocal | kReadable | kWritable;
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<RegisteredMemory>> VerbsTransport::Register(std::span<std::byte> memory,
@@ -49,13 +32,8 @@ absl::StatusOr<std::unique_ptr<RegisteredMemory>> VerbsTransport::Register(std::
   if (memory.empty()) return absl::InvalidArgumentError("memory of 0 bytes cannot be registered");
   const absl::StatusOr<VerbsDevice*> device = AnyDevice();
   if (!device.ok()) return device.status();
-  unsigned flags = AccessFlags(access);
+  const unsigned flags = RegistrationFlags(access, address_.choice.on_demand);
   UniqueMr region(ibv_reg_mr((*device)->domain(), memory.data(), memory.size(), flags));
-  if (region == nullptr && errno == EFAULT && (flags & IBV_ACCESS_REMOTE_WRITE) == 0) {
-    // Memory that cannot be written here, such as a file that is only served, need not be.
-    flags &= ~unsigned{IBV_ACCESS_LOCAL_WRITE};
-    region.reset(ibv_reg_mr((*device)->domain(), memory.data(), memory.size(), flags));
-  }
   if (region == nullptr) return RegistrationError(memory.size(), access, (*device)->name(), errno);
   return std::make_unique<VerbsMemory>(memory, std::move(region));
 }
@@ -99,6 +77,9 @@ absl::StatusOr<SocketAddress> VerbsTransport::OwnAddress(const VerbsChoice& choi
 absl::StatusOr<VerbsDevice*> VerbsTransport::Use(ibv_context* context) {
   const MutexLock lock(&mutex_);
   if (device_ == nullptr) {
+    if (address_.choice.on_demand) {
+      if (absl::Status able = CheckOnDemandPaging(context); !able.ok()) return able;
+    }
     absl::StatusOr<std::unique_ptr<VerbsDevice>> opened = VerbsDevice::Open(context, *events_);
     if (!opened.ok()) return opened.status();
     device_ = *std::move(opened);

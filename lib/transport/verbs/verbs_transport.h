@@ -28,6 +28,7 @@ class VerbsTransport final : public Transport {
       : events_(std::move(events)), devices_(std::move(devices)), address_(std::move(address)) {}
 
   std::string_view scheme() const override { return kVerbsScheme; }
+  bool pins_memory() const override { return !address_.choice.on_demand; }
   absl::StatusOr<std::unique_ptr<RegisteredMemory>> Register(std::span<std::byte> memory, RemoteAccess access) override;
   absl::StatusOr<std::unique_ptr<Channel>> Connect(std::string_view address, const PrivateData& private_data,
                                                    const ChannelOptions& options, absl::Time deadline) override;

@@ -53,11 +53,10 @@ TEST_CASE("populating leaves the guest's mapping empty, and its frames are in th
   const LocalTransport::Registration& registered = rig.transport().registrations()[0];
   CHECK(registered.access == RemoteAccess::kWrite);
   CHECK(PresentPages(registered.memory.data(), kPages * kSmallPage) == kPages);
-  REQUIRE(rig.placement().region_frames().size() == 1);
-  const DestinationPeer::RegionFrames frames = rig.placement().region_frames()[0];
-  CHECK(frames.direct);
-  CHECK(frames.frames.key == registered.key);
-  CHECK(frames.frames.length == kPages * kSmallPage);
+  REQUIRE(rig.placement().frames().size() == 1);
+  const Extent frames = rig.placement().frames()[0];
+  CHECK(frames.key == registered.key);
+  CHECK(frames.pages == PageRun{0, kPages});
   CHECK(rig.placement().staging().empty());
   CHECK(rig.placement().DemandFrame(5, 0).address == registered.memory.data() + 5 * kSmallPage);
 

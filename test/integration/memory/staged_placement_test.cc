@@ -42,7 +42,7 @@ TEST_CASE("anonymous memory has a ring per push channel and a frame per demand s
   Staged staged;
   MemoryRig& rig = staged.Arm();
   CHECK_FALSE(rig.placement().direct(0));
-  CHECK_FALSE(rig.placement().region_frames()[0].direct);
+  CHECK(rig.placement().frames().empty());
   const auto rings = rig.placement().staging();
   REQUIRE(rings.size() == 2);
   CHECK(rings[0].size() == 11 * kSmallPage);

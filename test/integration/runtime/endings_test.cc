@@ -208,9 +208,10 @@ class RawDestination {
     auto frames = transport_->Register(image.bytes(), RemoteAccess::kReadWrite);
     REQUIRE(frames.ok());
     frames_ = *std::move(frames);
-    const DestinationPeer own{{{true, {frames_->remote_address(), frames_->bytes().size(), frames_->remote_key()}}},
-                              {}};
-    connection_.link->Send(MessageType::kDestinationMemory, EncodeDestinationMemory(own));
+    const Extent frames{
+        {0, image.memory().total_pages()}, frames_->remote_address(), frames_->remote_key()};
+    SendExtents(*connection_.link, {&frames, 1});
+    connection_.link->Send(MessageType::kDestinationMemory);
     Flush();
   }
   ~RawDestination() {

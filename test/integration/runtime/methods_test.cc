@@ -282,7 +282,7 @@ TEST_CASE("a dirty log of the caller's takes the place of tracking", "[fabrics]"
   CHECK(pair.destination->Stats().pages_stale == 1);
 }
 
-TEST_CASE("memory that was never populated is not transferred and reads as zeros") {
+TEST_CASE("memory that was never populated is not transferred and reads as zeros", "[fabrics]") {
   RequireUserfaultfd();
   const bool shared = GENERATE(true, false);
   GuestImage source(OneRegion(shared));

@@ -19,7 +19,10 @@ struct Harness {
     words.resize((SourceTableLayout{10}.total_bytes() + 7) / 8);
     memory.resize(6 * 64 + 4 * 128);
     for (PageIndex page = 0; page < 10; ++page) FillPattern(Page(page), page);
-    source.regions = {{Address(memory.data()), 6ul * 64, 31}, {Address(memory.data() + 6ul * 64), 4ul * 128, 32}};
+    source.memory = ExtentTable(layout);
+    source.memory.Add({{0, 6}, Address(memory.data()), 31});
+    source.memory.Add({{6, 2}, Address(memory.data() + 6ul * 64), 32});
+    source.memory.Add({{8, 2}, Address(memory.data() + 6ul * 64 + 2ul * 128), 34});
     source.tables = {Address(words.data()), words.size() * 8, 33};
     scratch.resize(slots * DemandReader::kScratchBytes);
     std::vector<Channel*> raw;
@@ -80,7 +83,7 @@ TEST_CASE("a page is asked for by one chain in the order of the claim protocol",
   CHECK(posted[2].request.local_key == 41);
 
   CHECK(posted[3].request.opcode == Opcode::kRead);
-  CHECK(posted[3].request.remote_address == harness.source.regions[1].address + 128);
+  CHECK(posted[3].request.remote_address == harness.Address(harness.memory.data()) + 6ul * 64 + 128);
   CHECK(posted[3].request.remote_key == 32);
   CHECK(posted[3].request.length == 128);
   CHECK(posted[3].request.local == harness.placement.frames(1).data() + 128);

@@ -191,10 +191,13 @@ class SourceChecker {
  private:
   bool InsideTarget(const WorkRequest& request) const {
     std::vector<RemoteMemory> targets = push_.destination.staging;
-    for (const DestinationPeer::RegionFrames& region : push_.destination.regions) targets.push_back(region.frames);
+    for (const Extent& extent : push_.destination.frames.extents()) {
+      const std::uint64_t bytes = extent.pages.count * push_.layout.page_size(extent.pages.first);
+      targets.push_back({extent.address, bytes, extent.key});
+    }
     return std::ranges::any_of(targets, [&request](const RemoteMemory& target) {
       return request.remote_address >= target.address &&
-             request.remote_address - target.address + request.length <= target.length;
+             request.remote_address - target.address + request.length <= target.length && request.remote_key == target.key;
     });
   }
   bool InsideMemory(const WorkRequest& request) const {

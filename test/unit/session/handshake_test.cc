@@ -6,6 +6,8 @@
 #include <random>
 
 #include "lib/util/status_text.h"
+#include "test/support/destination_harness.h"
+#include "test/support/scripted_channel.h"
 
 namespace farfault {
 namespace {
@@ -140,42 +142,98 @@ TEST_CASE("malformed region lists are refused") {
   CHECK(absl::IsDataLoss(DecodeRegions({}).status()));
 }
 
-TEST_CASE("addresses survive the trip, with counts and lengths checked") {
-  const GuestMemory memory = Memory({{"a", 8 * kSmallPage}, {"b", 4 * kSmallPage}});
-  SourcePeer source;
-  source.regions = {{1000, 8 * kSmallPage, 7}, {2000, 4 * kSmallPage, 8}};
-  source.tables = {3000, SourceTableLayout{memory.total_pages()}.total_bytes(), 9};
-  const auto decoded = DecodeSourceMemory(EncodeSourceMemory(source), memory);
-  REQUIRE(decoded.ok());
-  CHECK(decoded->regions[1].address == 2000);
-  CHECK(decoded->tables.key == 9);
-  source.tables.length -= 1;
-  CHECK(absl::IsDataLoss(DecodeSourceMemory(EncodeSourceMemory(source), memory).status()));
+PageLayout TwoRegions() { return PageLayout({{{0, 8}, kSmallPage}, {{8, 4}, kHugePage}}); }
 
-  DestinationPeer destination;
-  destination.regions = {{true, {10, 8 * kSmallPage, 1}}, {false, {}}};
-  destination.staging = {{20, 1u << 20, 2}, {30, 1u << 20, 3}};
-  const auto both = DecodeDestinationMemory(EncodeDestinationMemory(destination), memory, 2);
+std::vector<std::byte> Bytes(const std::vector<WireExtent>& extents) {
+  const auto bytes = std::as_bytes(std::span(extents));
+  return {bytes.begin(), bytes.end()};
+}
+
+TEST_CASE("pages and keys survive the trip, in as many messages as it takes") {
+  constexpr std::uint64_t kPages = 2 * kMaxExtentsPerMessage + 1;
+  const PageLayout layout({{{0, kPages}, kSmallPage}});
+  ScriptedChannel channel;
+  std::vector<std::byte> buffers(ControlLink::kBufferBytes);
+  ControlLink link(channel, buffers, 1);
+  std::vector<Extent> sent;
+  for (PageIndex page = 0; page < kPages; ++page) {
+    sent.push_back({{page, 1}, 0x1000 * page, static_cast<std::uint32_t>(page + 1)});
+  }
+  SendExtents(link, sent);
+  const std::vector<SentMessage> messages = TakeMessages(channel);
+  REQUIRE(messages.size() == 3);
+  ExtentTable table(layout);
+  for (const SentMessage& message : messages) {
+    CHECK(message.type == MessageType::kExtents);
+    REQUIRE(AddExtents(message.payload, table).ok());
+  }
+  CHECK(table.complete());
+  CHECK(table.Of(777).key == 778);
+  CHECK(table.Of(777).address == 0x1000 * 777);
+  SendExtents(link, {});
+  CHECK(TakeMessages(channel).empty());
+}
+
+TEST_CASE("pages and keys that make no sense are refused") {
+  const auto refused = [](const std::vector<WireExtent>& extents) {
+    ExtentTable table(TwoRegions());
+    return absl::IsDataLoss(AddExtents(Bytes(extents), table));
+  };
+  CHECK_FALSE(refused({{0, 8, 0x1000, 1, 0}, {8, 4, 0x1000, 1, 0}}));
+  CHECK(refused({}));
+  CHECK(refused({{0, 0, 0x1000, 1, 0}}));
+  CHECK(refused({{7, 2, 0x1000, 1, 0}}));   // Two regions.
+  CHECK(refused({{11, 2, 0x1000, 1, 0}}));  // Behind the end.
+  CHECK(refused({{~std::uint64_t{0}, 2, 0x1000, 1, 0}}));
+  CHECK(refused({{1, ~std::uint64_t{0}, 0x1000, 1, 0}}));
+  CHECK(refused({{0, 2, 0x1000, 1, 0}, {1, 1, 0x5000, 2, 0}}));       // Page 1 twice.
+  CHECK(refused({{8, 4, ~std::uint64_t{0} - kHugePage, 1, 0}}));      // Addresses go past the end.
+  std::vector<std::byte> cut = Bytes({{0, 8, 0x1000, 1, 0}});
+  cut.pop_back();
+  ExtentTable table(TwoRegions());
+  CHECK(absl::IsDataLoss(AddExtents(cut, table)));
+}
+
+TEST_CASE("tables and rings survive the trip, with counts and lengths checked") {
+  const PageLayout layout = TwoRegions();
+  RemoteMemory tables{3000, SourceTableLayout{layout.total_pages()}.total_bytes(), 9};
+  const auto decoded = DecodeSourceTables(EncodeSourceTables(tables), layout);
+  REQUIRE(decoded.ok());
+  CHECK(decoded->address == 3000);
+  CHECK(decoded->key == 9);
+  tables.length -= 1;
+  CHECK(absl::IsDataLoss(DecodeSourceTables(EncodeSourceTables(tables), layout).status()));
+
+  ExtentTable frames(layout);
+  REQUIRE(frames.Add({{0, 8}, 0x1000, 1}));
+  std::vector<RemoteMemory> rings = {{20, kHugePage, 2}, {30, kHugePage, 3}};
+  const auto both = DecodeStaging(EncodeStaging(rings), layout, frames, 2);
   REQUIRE(both.ok());
-  CHECK(both->regions[0].direct);
-  CHECK_FALSE(both->regions[1].direct);
-  CHECK(both->staging[1].address == 30);
-  CHECK_FALSE(DecodeDestinationMemory(EncodeDestinationMemory(destination), memory, 1).ok());
-  destination.staging[0].length = 4096;
-  CHECK_FALSE(DecodeDestinationMemory(EncodeDestinationMemory(destination), memory, 2).ok());
+  CHECK((*both)[1].address == 30);
+  CHECK((*both)[1].key == 3);
+  CHECK_FALSE(DecodeStaging(EncodeStaging(rings), layout, frames, 1).ok());
+  CHECK_FALSE(DecodeStaging({}, layout, frames, 2).ok());
+  rings[0].length = 1u << 20;  // Less than the page that is staged.
+  CHECK_FALSE(DecodeStaging(EncodeStaging(rings), layout, frames, 2).ok());
+  REQUIRE(frames.Add({{8, 4}, 0x100000, 1}));
+  CHECK(DecodeStaging({}, layout, frames, 2).ok());
+  CHECK_FALSE(DecodeStaging(EncodeStaging(rings), layout, frames, 2).ok());
 }
 
 TEST_CASE("random bytes never pass as addresses and never crash the decoders") {
-  const GuestMemory memory = Memory({{"a", 8 * kSmallPage}});
+  const PageLayout layout({{{0, 8}, kSmallPage}});
+  const ExtentTable staged(layout);
   std::mt19937_64 random(42);
   for (int round = 0; round < 2000; ++round) {
     std::vector<std::byte> bytes(random() % 200);
     for (std::byte& byte : bytes) byte = static_cast<std::byte>(random());
     CHECK_FALSE(DecodeRegions(bytes).ok());
-    CHECK_FALSE(DecodeSourceMemory(bytes, memory).ok());
-    // One staged region and its ring: any address and any key will do.
-    const bool shaped_well = bytes.size() == 2 * sizeof(WireMemory);
-    CHECK((shaped_well || !DecodeDestinationMemory(bytes, memory, 1).ok()));
+    CHECK_FALSE(DecodeSourceTables(bytes, layout).ok());
+    ExtentTable table(layout);
+    CHECK_FALSE(AddExtents(bytes, table).ok());
+    // A ring: any address and any key will do.
+    const bool shaped_well = bytes.size() == sizeof(WireMemory);
+    CHECK((shaped_well || !DecodeStaging(bytes, layout, staged, 1).ok()));
   }
 }
 

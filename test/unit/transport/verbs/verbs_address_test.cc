@@ -60,6 +60,7 @@ TEST_CASE("what is not a verbs address is refused, and the error says what is wr
                                          {"verbs://host:1?reads=0", "\"reads=0\" is not understood"},
                                          {"verbs://host:1?reads=255", "\"reads=255\" is not understood"},
                                          {"verbs://host:1?inline=257", "\"inline=257\" is not understood"},
+                                         {"verbs://host:1?odp=yes", "\"odp=yes\" is not understood"},
                                          {"verbs://host:1?latency=5us", "\"latency=5us\" is not understood"},
                                          {"verbs://host:1?gid=1", "without the device"},
                                          {"verbs://host:1?port=1", "without the device"}}) {

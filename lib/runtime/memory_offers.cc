@@ -1,4 +1,4 @@
-#include "lib/runtime/source_offer.h"
+#include "lib/runtime/memory_offers.h"
 
 #include <optional>
 #include <utility>
@@ -29,17 +29,21 @@ absl::StatusOr<Rendezvous::Agreement> AgreeOnRegions(ControlLink& link, const Gu
   return Rendezvous::Agreement::kSession;
 }
 
-absl::StatusOr<SourceOffer> ReceiveSourceOffer(ControlLink& link, const GuestMemory& memory, const PageLayout& layout,
-                                               absl::Time deadline) {
+absl::StatusOr<SourceOffer> ReceiveSourceOffer(ControlLink& link, const PageLayout& layout, absl::Time deadline) {
   SourceOffer offer;
+  offer.source.memory = ExtentTable(layout);
   for (;;) {
     const auto message = WaitForMessage(link, "addresses", deadline);
     if (!message.ok()) return message.status();
     if (message->type == MessageType::kSourceMemory) {
-      auto source = DecodeSourceMemory(message->payload, memory);
-      if (!source.ok()) return source.status();
-      offer.source = *std::move(source);
+      const auto tables = DecodeSourceTables(message->payload, layout);
+      if (!tables.ok()) return tables.status();
+      offer.source.tables = *tables;
       return offer;
+    }
+    if (message->type == MessageType::kExtents) {
+      if (absl::Status added = AddExtents(message->payload, offer.source.memory); !added.ok()) return added;
+      continue;
     }
     const auto holes = message->type == MessageType::kInitialHoles ? DecodeRuns(message->payload) : std::nullopt;
     if (!holes) return absl::DataLossError("the source sent something else than its holes and addresses");
@@ -48,6 +52,26 @@ absl::StatusOr<SourceOffer> ReceiveSourceOffer(ControlLink& link, const GuestMem
       if (!sound) return absl::DataLossError("the source sent holes outside the memory");
       offer.holes.push_back(run);
     }
+  }
+}
+
+absl::StatusOr<DestinationPeer> ReceiveDestinationOffer(ControlLink& link, const PageLayout& layout,
+                                                        std::size_t push_channels, absl::Time deadline) {
+  DestinationPeer destination;
+  destination.frames = ExtentTable(layout);
+  for (;;) {
+    const auto message = WaitForMessage(link, "memory to be prepared", deadline);
+    if (!message.ok()) return message.status();
+    if (message->type == MessageType::kDestinationMemory) {
+      auto staging = DecodeStaging(message->payload, layout, destination.frames, push_channels);
+      if (!staging.ok()) return staging.status();
+      destination.staging = *std::move(staging);
+      return destination;
+    }
+    if (message->type != MessageType::kExtents) {
+      return absl::DataLossError("the destination sent something else than its addresses");
+    }
+    if (absl::Status added = AddExtents(message->payload, destination.frames); !added.ok()) return added;
   }
 }
 

@@ -1,6 +1,7 @@
-#ifndef FARFAULT_LIB_RUNTIME_SOURCE_OFFER_H_
-#define FARFAULT_LIB_RUNTIME_SOURCE_OFFER_H_
+#ifndef FARFAULT_LIB_RUNTIME_MEMORY_OFFERS_H_
+#define FARFAULT_LIB_RUNTIME_MEMORY_OFFERS_H_
 
+#include <cstddef>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -18,16 +19,19 @@ namespace farfault {
 /// What a source tells of its memory once both ends have proved themselves.
 struct SourceOffer {
   SourcePeer source;
-  std::vector<PageRun> holes;  ///< Large ones, which need no frames.
+  std::vector<PageRun> holes;  ///< They need no frames; the smallest are not among them.
 };
 
 /// The destination's part of agreeing on the regions. kFailedPrecondition names the first difference.
 absl::StatusOr<Rendezvous::Agreement> AgreeOnRegions(ControlLink& link, const GuestMemory& memory, absl::Time deadline);
 
 /// What follows when they agree.
-absl::StatusOr<SourceOffer> ReceiveSourceOffer(ControlLink& link, const GuestMemory& memory, const PageLayout& layout,
-                                               absl::Time deadline);
+absl::StatusOr<SourceOffer> ReceiveSourceOffer(ControlLink& link, const PageLayout& layout, absl::Time deadline);
+
+/// What a destination answers, once it is prepared.
+absl::StatusOr<DestinationPeer> ReceiveDestinationOffer(ControlLink& link, const PageLayout& layout,
+                                                        std::size_t push_channels, absl::Time deadline);
 
 }  // namespace farfault
 
-#endif  // FARFAULT_LIB_RUNTIME_SOURCE_OFFER_H_
+#endif  // FARFAULT_LIB_RUNTIME_MEMORY_OFFERS_H_
