@@ -77,16 +77,16 @@ absl::Status GuestPlacement::PopulateAliases(std::span<const PageRun> populated,
 
 absl::Status GuestPlacement::RegisterFrames(Transport& transport, std::vector<PageRun> runs,
                                             const GuestPlacementOptions& options) {
-  std::vector<std::span<std::byte>> ranges;
+  std::vector<ExtentMemory> extents;
   for (const PageRun& run : runs) {
     const Place& place = PlaceOf(run.first);
-    ranges.emplace_back(place.alias + place.Offset(run.first), run.count << place.page_shift);
+    extents.push_back({place.region.name, {place.alias + place.Offset(run.first), run.count << place.page_shift}});
   }
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
   if (options.progress) {
     progress = [&](std::uint64_t done, std::uint64_t total) { options.progress((total + done) / 2, total); };
   }
-  auto registered = RegisterExtents(transport, ranges, RemoteAccess::kWrite, options.threads, progress);
+  auto registered = RegisterExtents(transport, extents, RemoteAccess::kWrite, options.threads, progress);
   if (!registered.ok()) return registered.status();
   registered_frames_ = *std::move(registered);
   for (std::size_t i = 0; i < runs.size(); ++i) {

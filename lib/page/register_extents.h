@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -18,11 +19,16 @@ namespace farfault {
 
 using RegisteredExtents = std::vector<std::unique_ptr<RegisteredMemory>>;
 
-/// Registers each of `ranges`, in parallel where registering takes time; the result is in the same order. After an error
-/// nothing of it stays registered; the message says how much there was to do. `progress` is called with bytes, as the
+struct ExtentMemory {
+  std::string_view region;  ///< For messages.
+  std::span<std::byte> bytes;
+};
+
+/// Registers each of `extents`, in parallel where registering takes time; the result is in the same order. After an
+/// error nothing of it stays registered; the message names the region and how much there was to do. `progress` is called with bytes, as the
 /// tick of RunInParallel; may be empty.
 absl::StatusOr<RegisteredExtents> RegisterExtents(
-    Transport& transport, std::span<const std::span<std::byte>> ranges, RemoteAccess access, std::size_t threads,
+    Transport& transport, std::span<const ExtentMemory> extents, RemoteAccess access, std::size_t threads,
     const std::function<void(std::uint64_t done, std::uint64_t total)>& progress);
 
 /// With this side's key, or with the peer's.

@@ -197,14 +197,13 @@ void Pusher::AddRun(Sender& sender, std::size_t index, PageRun run) {
   const Extent& local = resources_.memory.Of(run.first);
   const Extent& frames = destination_.frames.Of(run.first);
   const bool direct = frames.pages.count != 0;
-  chain_[runs_] = {
-      .opcode = Opcode::kWrite,
-      .local = reinterpret_cast<std::byte*>(resources_.memory.AddressOf(local, run.first, page_size)),
-      .length = static_cast<std::uint32_t>(bytes),
-      .local_key = local.key,
-      .remote_address = direct ? destination_.frames.AddressOf(frames, run.first, page_size)
-                               : destination_.staging[index].address + sender.staging.Place(bytes),
-      .remote_key = direct ? frames.key : destination_.staging[index].key};
+  chain_[runs_] = {.opcode = Opcode::kWrite,
+                   .local = reinterpret_cast<std::byte*>(resources_.memory.AddressOf(local, run.first, page_size)),
+                   .length = static_cast<std::uint32_t>(bytes),
+                   .local_key = local.key,
+                   .remote_address = direct ? destination_.frames.AddressOf(frames, run.first, page_size)
+                                            : destination_.staging[index].address + sender.staging.Place(bytes),
+                   .remote_key = direct ? frames.key : destination_.staging[index].key};
   entries_[runs_] = {run.first, static_cast<std::uint32_t>(run.count), 0};
   ++runs_;
   batch_filled_ += bytes;

@@ -11,9 +11,9 @@
 #include "farfault/session.h"
 #include "lib/runtime/destination_resources.h"
 #include "lib/runtime/engine_thread.h"
+#include "lib/runtime/memory_offers.h"
 #include "lib/runtime/rendezvous.h"
 #include "lib/runtime/session_core.h"
-#include "lib/runtime/memory_offers.h"
 #include "lib/session/destination_engine.h"
 #include "lib/util/mutex.h"
 

@@ -56,8 +56,9 @@ void LateMemory::Run() {
     if (status.ok() || std::exchange(told, true)) continue;
     core_.events.Send(
         EventKind::kHint,
-        fmt::format("the guest has populated more memory than can be registered, and cannot be handed over like this: {}",
-                    StatusText(status)));
+        fmt::format(
+            "the guest has populated more memory than can be registered, and cannot be handed over like this: {}",
+            StatusText(status)));
   }
 }
 

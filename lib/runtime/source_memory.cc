@@ -15,14 +15,15 @@ constexpr std::size_t kOneThreadPerCore = 0;
 absl::StatusOr<SourceMemory::Late> SourceMemory::RegisterRuns(
     Transport& transport, std::vector<PageRun> runs,
     const std::function<void(std::uint64_t done, std::uint64_t total)>& progress) const {
-  std::vector<std::span<std::byte>> ranges;
+  std::vector<ExtentMemory> extents;
   for (const PageRun& run : runs) {
     const std::size_t index = layout_.RegionOf(run.first);
     const Region& region = memory_.regions()[index];
     const PageIndex first = layout_.regions()[index].pages.first;
-    ranges.emplace_back(region.base + (run.first - first) * region.page_size, run.count * region.page_size);
+    extents.push_back(
+        {region.name, {region.base + (run.first - first) * region.page_size, run.count * region.page_size}});
   }
-  auto registered = RegisterExtents(transport, ranges, RemoteAccess::kRead, kOneThreadPerCore, progress);
+  auto registered = RegisterExtents(transport, extents, RemoteAccess::kRead, kOneThreadPerCore, progress);
   if (!registered.ok()) return registered.status();
   return Late{std::move(runs), *std::move(registered)};
 }

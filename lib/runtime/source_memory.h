@@ -53,9 +53,8 @@ class SourceMemory {
   void Revoke() { registered_.clear(); }
 
  private:
-  absl::StatusOr<Late> RegisterRuns(
-      Transport& transport, std::vector<PageRun> runs,
-      const std::function<void(std::uint64_t done, std::uint64_t total)>& progress) const;
+  absl::StatusOr<Late> RegisterRuns(Transport& transport, std::vector<PageRun> runs,
+                                    const std::function<void(std::uint64_t done, std::uint64_t total)>& progress) const;
 
   const GuestMemory& memory_;
   const PageLayout& layout_;

@@ -45,8 +45,8 @@ absl::Status SourceResources::Exchange(const SessionOptions& options) {
   SendExtents(link, memory_.remote());
   link.Send(MessageType::kSourceMemory,
             EncodeSourceTables({tables_->remote_address(), tables_->bytes().size(), tables_->remote_key()}));
-  auto destination = ReceiveDestinationOffer(link, core_.layout, core_.connection.push.size(),
-                                             absl::Now() + options.prepare_timeout);
+  auto destination =
+      ReceiveDestinationOffer(link, core_.layout, core_.connection.push.size(), absl::Now() + options.prepare_timeout);
   if (!destination.ok()) return destination.status();
   destination_ = *std::move(destination);
   return absl::OkStatus();

@@ -231,10 +231,11 @@ absl::Status ThreadedSourceSession::SwitchOver() {
 // The guest has stopped: from here on it is known what is out of date at the destination, and what is a hole.
 absl::StatusOr<std::vector<PageRun>> ThreadedSourceSession::SettleMemory() {
   if (absl::Status caught_up = late_memory_->CatchUp(); !caught_up.ok()) {
-    return absl::Status(caught_up.code(),
-                        fmt::format("memory that the guest has populated since the session began cannot be offered; the "
-                                    "guest may go on here: {}",
-                                    StatusText(caught_up)));
+    return absl::Status(
+        caught_up.code(),
+        fmt::format("memory that the guest has populated since the session began cannot be offered; the "
+                    "guest may go on here: {}",
+                    StatusText(caught_up)));
   }
   return pre_pager_->LastDirty();
 }

@@ -71,9 +71,9 @@ class ThreadedSourceSession final : public SourceSession {
   std::unique_ptr<SourceEngine> engine_;  // Engine thread.
   std::unique_ptr<EngineThread> thread_;
   std::unique_ptr<LateMemory> late_memory_;  // Ends before what it uses.
-  Phase seen_phase_ = Phase::kPrePaging;  // Engine thread.
-  Nanos ended_at_ = 0;                    // Engine thread.
-  bool hung_up_ = false;                  // Engine thread.
+  Phase seen_phase_ = Phase::kPrePaging;     // Engine thread.
+  Nanos ended_at_ = 0;                       // Engine thread.
+  bool hung_up_ = false;                     // Engine thread.
 
   Mutex guest_mutex_;  // One of PrePage, ReportDirty and SwitchOver at a time.
   std::unique_ptr<PrePager> pre_pager_ ABSL_GUARDED_BY(guest_mutex_);

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "farfault/page.h"
+#include "lib/demand/demand_reader.h"
 #include "lib/page/extent_table.h"
 #include "lib/page/page_state.h"
-#include "lib/demand/demand_reader.h"
 #include "lib/session/destination_pages.h"
 #include "lib/session/destination_progress.h"
 #include "lib/session/peer.h"

@@ -17,7 +17,7 @@ struct RemoteMemory {
 
 /// What the destination knows of the source.
 struct SourcePeer {
-  ExtentTable memory;  ///< Pages that may be READ. At the switchover all others are holes.
+  ExtentTable memory;   ///< Pages that may be READ. At the switchover all others are holes.
   RemoteMemory tables;  ///< See SourceTableLayout.
 };
 

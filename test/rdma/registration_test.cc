@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/time/clock.h"
@@ -85,6 +86,8 @@ Mapping Memory(std::size_t bytes) {
   return *std::move(memory);
 }
 
+std::vector<GuestImage::Spec> OneRegion(std::uint64_t length) { return {{.length = length}}; }
+
 TEST_CASE("frames and source memory are closed to late requests once they are revoked") {
   const bool frames = GENERATE(true, false);
   const Mapping own = Memory(kBytes);
@@ -136,8 +139,8 @@ TEST_CASE("a guest that is larger than may be locked is refused half way, and no
   static_cast<void>(RequireRdmaAddress());
   constexpr std::uint64_t kGuest = 160u << 20;  // Three extents, of which the limit allows one.
   constexpr std::uint64_t kLimit = 90u << 20;
-  GuestImage source({{.length = kGuest}});
-  GuestImage destination({{.length = kGuest}});
+  GuestImage source(OneRegion(kGuest));
+  GuestImage destination(OneRegion(kGuest));
   std::memset(source.bytes().data(), 5, kGuest);
   rlimit before{};
   REQUIRE(getrlimit(RLIMIT_MEMLOCK, &before) == 0);
@@ -149,9 +152,8 @@ TEST_CASE("a guest that is larger than may be locked is refused half way, and no
   };
   // The threads to come inherit it.
   REQUIRE(DropLockCapability(true));
-  const PairOutcome outcome =
-      TryMakePair(source, {}, destination, {}, "verbs://" + RequireRdmaAddress() + ":0");
-  INFO("destination: " << outcome.destination.ToString());
+  const PairOutcome outcome = TryMakePair(source, {}, destination, {}, "verbs://" + RequireRdmaAddress() + ":0");
+  INFO("source: " << outcome.source.ToString() << ", destination: " << outcome.destination.ToString());
   CHECK(absl::IsResourceExhausted(outcome.source));
   CHECK(Mentions(outcome.source, std::to_string(kGuest)));
   CHECK(Mentions(outcome.source, std::to_string(kLimit)));
@@ -181,8 +183,8 @@ TEST_CASE("on-demand paging is used where the device has it, and refused where i
     CHECK(Mentions(registered.status(), "odp=1"));
     return;
   }
-  GuestImage source({{.length = 8u << 20}});
-  GuestImage destination({{.length = 8u << 20}});
+  GuestImage source(OneRegion(8u << 20));
+  GuestImage destination(OneRegion(8u << 20));
   source.Fill(1);
   const SessionPair pair = MakePair(source, {}, destination, {}, address);
   pair.SwitchOver();

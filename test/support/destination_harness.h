@@ -35,7 +35,7 @@ class DestinationHarness {
  public:
   struct Setup {
     std::vector<PageLayout::RegionPages> regions = {{{0, 64}, 64}};
-    std::vector<bool> direct = {};  ///< Per region; empty: all direct.
+    std::vector<bool> direct = {};      ///< Per region; empty: all direct.
     std::vector<PageRun> offered = {};  ///< What the source has registered; empty: everything.
     std::uint32_t demand_slots = 8;
     std::size_t map_around_pages = 4;

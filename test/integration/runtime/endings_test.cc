@@ -208,9 +208,8 @@ class RawDestination {
     auto frames = transport_->Register(image.bytes(), RemoteAccess::kReadWrite);
     REQUIRE(frames.ok());
     frames_ = *std::move(frames);
-    const Extent frames{
-        {0, image.memory().total_pages()}, frames_->remote_address(), frames_->remote_key()};
-    SendExtents(*connection_.link, {&frames, 1});
+    const Extent own{{0, image.memory().total_pages()}, frames_->remote_address(), frames_->remote_key()};
+    SendExtents(*connection_.link, std::span(&own, 1));
     connection_.link->Send(MessageType::kDestinationMemory);
     Flush();
   }

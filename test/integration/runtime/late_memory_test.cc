@@ -72,7 +72,7 @@ TEST_CASE("what gets data after the offer moves like the rest", "[fabrics]") {
   for (PageIndex page = 0; page < 512; ++page) Write(source, page, 1);
   const SessionPair pair = MakePair(source, Pushing(push), destination, {});
   for (PageIndex page = 1000; page < 1500; page += 3) Write(source, page, 2);
-  absl::SleepFor(absl::Milliseconds(500));  // Some of it is found while the guest runs,
+  absl::SleepFor(absl::Milliseconds(500));                                  // Some of it is found while the guest runs,
   for (PageIndex page = 2000; page < 2300; ++page) Write(source, page, 3);  // and some after it has stopped.
   Write(source, kPages - 1, 4);
   pair.SwitchOver();

@@ -87,8 +87,7 @@ TEST_CASE("whatever gets data later can be registered, in any order and however 
       populate(1 + random() % 2000);
       const std::vector<PageRun> missing = table.Missing();
       REQUIRE(missing.size() <= table.free_slots());
-      const std::vector<PageRun> late =
-          PlanExtents(missing, WithoutHoles(missing, holes()), table.free_slots());
+      const std::vector<PageRun> late = PlanExtents(missing, WithoutHoles(missing, holes()), table.free_slots());
       for (const PageRun& run : late) REQUIRE(table.Add({run, 0, 1}));
       for (PageIndex page = 0; page < kPages; ++page) REQUIRE((!data.Test(page) || table.Has(page)));
     }

@@ -13,9 +13,7 @@ constexpr PushOptions kSmall{.enabled = true, .window_bytes = 4096, .batch_bytes
 constexpr std::uint32_t kRingKey = 12;
 
 // Of the source and of the destination: pages 40 to 49 are holes, and pages 50 to 63 have no frames.
-PushHarness::Setup Extents() {
-  return {.extents = {{0, 20}, {20, 20}, {50, 14}}, .frames = {{0, 30}, {30, 10}}};
-}
+PushHarness::Setup Extents() { return {.extents = {{0, 20}, {20, 20}, {50, 14}}, .frames = {{0, 30}, {30, 10}}}; }
 
 void RunToEnd(PushHarness& harness, Pusher& pusher) {
   for (int round = 0; round < 1000; ++round) {

@@ -197,7 +197,8 @@ class SourceChecker {
     }
     return std::ranges::any_of(targets, [&request](const RemoteMemory& target) {
       return request.remote_address >= target.address &&
-             request.remote_address - target.address + request.length <= target.length && request.remote_key == target.key;
+             request.remote_address - target.address + request.length <= target.length &&
+             request.remote_key == target.key;
     });
   }
   bool InsideMemory(const WorkRequest& request) const {

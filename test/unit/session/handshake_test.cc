@@ -186,8 +186,8 @@ TEST_CASE("pages and keys that make no sense are refused") {
   CHECK(refused({{11, 2, 0x1000, 1, 0}}));  // Behind the end.
   CHECK(refused({{~std::uint64_t{0}, 2, 0x1000, 1, 0}}));
   CHECK(refused({{1, ~std::uint64_t{0}, 0x1000, 1, 0}}));
-  CHECK(refused({{0, 2, 0x1000, 1, 0}, {1, 1, 0x5000, 2, 0}}));       // Page 1 twice.
-  CHECK(refused({{8, 4, ~std::uint64_t{0} - kHugePage, 1, 0}}));      // Addresses go past the end.
+  CHECK(refused({{0, 2, 0x1000, 1, 0}, {1, 1, 0x5000, 2, 0}}));   // Page 1 twice.
+  CHECK(refused({{8, 4, ~std::uint64_t{0} - kHugePage, 1, 0}}));  // Addresses go past the end.
   std::vector<std::byte> cut = Bytes({{0, 8, 0x1000, 1, 0}});
   cut.pop_back();
   ExtentTable table(TwoRegions());

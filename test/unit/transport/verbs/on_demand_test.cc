@@ -36,8 +36,8 @@ TEST_CASE("memory is open for what a peer needs, and for nothing else") {
   CHECK(RegistrationFlags(RemoteAccess::kWrite, false) == (IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE));
   CHECK(RegistrationFlags(RemoteAccess::kReadWrite, false) ==
         (IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE));
-  for (const RemoteAccess access : {RemoteAccess::kNone, RemoteAccess::kRead, RemoteAccess::kWrite,
-                                    RemoteAccess::kReadWrite}) {
+  for (const RemoteAccess access :
+       {RemoteAccess::kNone, RemoteAccess::kRead, RemoteAccess::kWrite, RemoteAccess::kReadWrite}) {
     // The claim protocol's tables are among them.
     CHECK((RegistrationFlags(access, true) & IBV_ACCESS_RELAXED_ORDERING) == 0);
     const bool bulk = access == RemoteAccess::kRead || access == RemoteAccess::kWrite;
