@@ -34,25 +34,48 @@ Claim DemandReader::ReadBackClaim(std::uint32_t slot) const {
   return static_cast<Claim>(std::atomic_ref(ClaimByte(slot)).load(std::memory_order_acquire));
 }
 
-PostResult DemandReader::Read(PageIndex page, ReadOptions options) {
-  if (free_slots_.empty()) return PostResult::kFull;
-  const std::uint32_t slot = free_slots_.back();
+WorkRequest DemandReader::ReadClaim(PageIndex page, std::uint32_t slot) const {
+  return {.opcode = Opcode::kRead,
+          .id = slot,
+          .local = reinterpret_cast<std::byte*>(&ClaimByte(slot)),
+          .length = 1,
+          .local_key = scratch_.local_key,
+          .remote_address = source_.tables.address + tables_.claim_offset() + page,
+          .remote_key = source_.tables.key};
+}
+
+WorkRequest DemandReader::ReadPage(PageIndex page, std::uint32_t slot) const {
   const std::uint64_t page_size = layout_.page_size(page);
   const Extent& remote = source_.memory.Of(page);
   const Frame frame = placement_.DemandFrame(page, slot);
+  return {.opcode = Opcode::kRead,
+          .signaled = true,
+          .id = slot,
+          .local = frame.address,
+          .length = static_cast<std::uint32_t>(page_size),
+          .local_key = frame.local_key,
+          .remote_address = source_.memory.AddressOf(remote, page, page_size),
+          .remote_key = remote.key};
+}
+
+PostResult DemandReader::Read(PageIndex page, ReadOptions options) {
+  if (free_slots_.empty()) return PostResult::kFull;
+  const std::uint32_t slot = free_slots_.back();
   std::uint8_t want = 1;
   std::uint64_t hint_entry = Hint::Encode(page, hints_ + 1);
   const std::uint64_t tables = source_.tables.address;
 
   std::array<WorkRequest, kRequestsPerPage> chain;
   std::size_t length = 0;
-  chain[length++] = {.opcode = Opcode::kWrite,
-                     .inline_data = true,
-                     .id = slot,
-                     .local = reinterpret_cast<std::byte*>(&want),
-                     .length = 1,
-                     .remote_address = tables + tables_.want_offset() + page,
-                     .remote_key = source_.tables.key};
+  if (!options.alone) {
+    chain[length++] = {.opcode = Opcode::kWrite,
+                       .inline_data = true,
+                       .id = slot,
+                       .local = reinterpret_cast<std::byte*>(&want),
+                       .length = 1,
+                       .remote_address = tables + tables_.want_offset() + page,
+                       .remote_key = source_.tables.key};
+  }
   if (options.hint) {
     chain[length++] = {.opcode = Opcode::kWrite,
                        .inline_data = true,
@@ -64,21 +87,8 @@ PostResult DemandReader::Read(PageIndex page, ReadOptions options) {
                        .remote_key = source_.tables.key};
   }
   // The claim is read after `want` is written: whichever of the two sides comes second sees the other's flag.
-  chain[length++] = {.opcode = Opcode::kRead,
-                     .id = slot,
-                     .local = reinterpret_cast<std::byte*>(&ClaimByte(slot)),
-                     .length = 1,
-                     .local_key = scratch_.local_key,
-                     .remote_address = tables + tables_.claim_offset() + page,
-                     .remote_key = source_.tables.key};
-  chain[length++] = {.opcode = Opcode::kRead,
-                     .signaled = true,
-                     .id = slot,
-                     .local = frame.address,
-                     .length = static_cast<std::uint32_t>(page_size),
-                     .local_key = frame.local_key,
-                     .remote_address = source_.memory.AddressOf(remote, page, page_size),
-                     .remote_key = remote.key};
+  if (!options.alone) chain[length++] = ReadClaim(page, slot);
+  chain[length++] = ReadPage(page, slot);
 
   for (std::size_t tried = 0; tried < channels_.size(); ++tried) {
     const std::size_t channel = next_channel_;
@@ -86,7 +96,7 @@ PostResult DemandReader::Read(PageIndex page, ReadOptions options) {
     switch (channels_[channel]->Post(std::span(chain.data(), length))) {
       case PostResult::kOk:
         free_slots_.pop_back();
-        slots_[slot] = {page, static_cast<std::uint32_t>(channel), options.ahead, false};
+        slots_[slot] = {page, static_cast<std::uint32_t>(channel), options.ahead, options.alone, false};
         if (options.hint) ++hints_;
         return PostResult::kOk;
       case PostResult::kFull:
@@ -100,14 +110,8 @@ PostResult DemandReader::Read(PageIndex page, ReadOptions options) {
 }
 
 bool DemandReader::PostClaimRead(std::uint32_t slot) {
-  const WorkRequest request{.opcode = Opcode::kRead,
-                            .signaled = true,
-                            .id = slot,
-                            .local = reinterpret_cast<std::byte*>(&ClaimByte(slot)),
-                            .length = 1,
-                            .local_key = scratch_.local_key,
-                            .remote_address = source_.tables.address + tables_.claim_offset() + slots_[slot].page,
-                            .remote_key = source_.tables.key};
+  WorkRequest request = ReadClaim(slots_[slot].page, slot);
+  request.signaled = true;
   const PostResult result = channels_[slots_[slot].channel]->Post(request);
   if (result == PostResult::kBroken) broken_ = true;
   return result == PostResult::kOk;
@@ -123,7 +127,7 @@ std::size_t DemandReader::PollChannel(Channel& channel, std::span<DemandedPage> 
       continue;
     }
     const auto slot = static_cast<std::uint32_t>(completion.id);
-    const Claim claim = ReadBackClaim(slot);
+    const Claim claim = slots_[slot].alone ? Claim::kFree : ReadBackClaim(slot);
     if (claim == Claim::kClaiming) {
       if (!PostClaimRead(slot)) {
         slots_[slot].reread = true;

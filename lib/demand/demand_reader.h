@@ -28,11 +28,13 @@ struct DemandedPage {
 struct ReadOptions {
   bool hint = false;   ///< Tell the source's predictor.
   bool ahead = false;  ///< Nobody waits for the page yet; comes back in DemandedPage.
+  /// The source pushes nothing, so nobody races: READ the page and nothing else. Its claim counts as free.
+  bool alone = false;
 };
 
 /// Fetches pages: one chain of four requests per page, WRITE want · WRITE hint · READ claim · READ page, on one demand
-/// channel, the last one signalled. A slot is taken from Read until Release. One thread; nothing allocates after
-/// construction.
+/// channel, the last one signalled; or, where nothing is pushed, of the last alone. A slot is taken from Read until
+/// Release. One thread; nothing allocates after construction.
 class DemandReader {
  public:
   /// Scratch memory per slot, registered for local use, where claims land.
@@ -67,9 +69,12 @@ class DemandReader {
     PageIndex page = 0;
     std::uint32_t channel = 0;
     bool ahead = false;
+    bool alone = false;
     bool reread = false;  // The claim must be read again, and the channel had no room for it yet.
   };
 
+  WorkRequest ReadPage(PageIndex page, std::uint32_t slot) const;
+  WorkRequest ReadClaim(PageIndex page, std::uint32_t slot) const;
   bool PostClaimRead(std::uint32_t slot);
   Claim ReadBackClaim(std::uint32_t slot) const;
   std::uint8_t& ClaimByte(std::uint32_t slot) const;

@@ -114,7 +114,10 @@ void EngineThread::AskWaiters() {
 }
 
 void EngineThread::Sleep() {
-  sleeper_.Sleep(absl::FromChrono(options_.nap && options_.nap() ? kNap : kTick));
+  absl::Duration most = absl::FromChrono(kTick);
+  if (options_.rest && options_.rest()) most = absl::InfiniteDuration();
+  if (options_.nap && options_.nap()) most = absl::FromChrono(kNap);
+  sleeper_.Sleep(most);
   // Always: a caller may write after its call has run, and that would cut every later sleep short.
   std::uint64_t count = 0;
   static_cast<void>(!read(wake_.get(), &count, sizeof(count)));

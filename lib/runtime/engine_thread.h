@@ -36,10 +36,12 @@ class EngineThread {
     absl::Duration spin;
     /// One round of the engine.
     std::function<Round()> poll;
-    /// About ten times a second.
+    /// About ten times a second, unless the engine rests.
     std::function<void()> tick;
     /// What the engine waits for comes by a write of the peer that wakes nobody: sleep only briefly. May be empty.
     std::function<bool()> nap = nullptr;
+    /// Only what wakes this thread can give the engine something to do: sleep until then, without ticks. May be empty.
+    std::function<bool()> rest = nullptr;
   };
 
   /// kResourceExhausted when there is no eventfd to wake the thread with.

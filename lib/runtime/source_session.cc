@@ -93,7 +93,8 @@ absl::Status ThreadedSourceSession::StartEngine() {
                                       .spin = options_.spin,
                                       .poll = [this] { return Round(); },
                                       .tick = [this] { Tick(); },
-                                      .nap = [this] { return engine_->waits_for_credit(); }},
+                                      .nap = [this] { return engine_->waits_for_credit(); },
+                                      .rest = [this] { return engine_->at_rest(); }},
                                      resources_.MakeSleeper());
   if (!thread.ok()) return thread.status();
   if (absl::Status started = (*thread)->Start(); !started.ok()) return started;

@@ -33,6 +33,8 @@ PageState DemandArrivals::EnterIfHole(PageIndex page) {
 }
 
 bool DemandArrivals::Read(PageIndex page, ReadOptions options) {
+  // There are no claims where nothing is pushed.
+  options.alone = !progress_.push_expected();
   if (reader_.Read(page, options) != PostResult::kOk) return false;
   pages_.Move(page, PageState::kWanted);
   return true;

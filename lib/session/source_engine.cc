@@ -52,6 +52,11 @@ bool SourceEngine::Poll() {
   return progress;
 }
 
+bool SourceEngine::at_rest() const {
+  const bool pushed = complete_reported_ || !push_enabled_;
+  return phase_ == Phase::kSwitchedOver && push_started_ && pushed && world_.control.flushed();
+}
+
 bool SourceEngine::TakeControl() {
   const std::optional<ControlMessage> message = world_.control.Receive();
   if (message) OnMessage(*message);

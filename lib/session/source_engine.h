@@ -59,6 +59,9 @@ class SourceEngine {
   void MarkStale(PageRun run);
   /// What it takes to go on is written one-sidedly by the destination, and nothing will wake us: look again soon.
   bool waits_for_credit() const { return !over() && pusher_.waits_for_credit(); }
+  /// The guest runs there and nothing is left to push or to say: until a message comes there is nothing to do here,
+  /// however many pages the destination reads.
+  bool at_rest() const;
   /// What the destination has and what has not become stale.
   const PageBitmap& fresh() const { return pusher_.settled(); }
 

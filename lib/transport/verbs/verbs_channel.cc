@@ -13,6 +13,7 @@
 #include <thread>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "lib/transport/verbs/verbs_error.h"
 
 namespace farfault {
@@ -347,5 +348,11 @@ bool VerbsChannel::PrepareToSleep() {
 }
 
 WaitHandle VerbsChannel::wait_handle() const { return {epoll_.get(), POLLIN}; }
+
+// When a silent peer is to be asked; its answer, or that there is none, wakes by itself.
+absl::Time VerbsChannel::next_event() const {
+  if (asked_ || failure_.broken()) return absl::InfiniteFuture();
+  return absl::Now() + absl::FromChrono(last_sign_of_life_ + kSilence - Clock::now());
+}
 
 }  // namespace farfault

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "lib/transport/transport.h"
 #include "lib/transport/verbs/cm_events.h"
 #include "lib/transport/verbs/cm_id.h"
@@ -52,6 +53,7 @@ class VerbsChannel final : public Channel, private CmEventHandler, private Queue
   std::size_t Poll(std::span<Completion> out) override;
   bool PrepareToSleep() override;
   WaitHandle wait_handle() const override;
+  absl::Time next_event() const override;
 
   ChannelLimits limits() const override;
   bool broken() const override { return failure_.broken(); }

@@ -7,7 +7,10 @@
 #include <catch2/generators/catch_generators.hpp>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
+#include <fstream>
 #include <random>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -83,6 +86,38 @@ TEST_CASE("demand paging moves nothing that is not touched, and everything that 
   CHECK(stats.duplicates == 0);
   CHECK(stats.bytes_received == kImage);
   CheckBooks(stats);
+}
+
+// How often the scheduler has put the source's thread on a CPU (Documentation/scheduler/sched-stats.rst).
+std::uint64_t TimesRun() {
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::string name;
+    if (!(std::ifstream(task.path() / "comm") >> name) || name != "ff-source") continue;
+    std::uint64_t ran = 0;
+    std::uint64_t waited = 0;
+    std::uint64_t times = 0;
+    std::ifstream(task.path() / "schedstat") >> ran >> waited >> times;
+    return times;
+  }
+  return 0;
+}
+
+TEST_CASE("without a push the source's thread sleeps while its pages are fetched", "[fabrics]") {
+  RequireUserfaultfd();
+  GuestImage source(OneRegion(true));
+  GuestImage destination(OneRegion(true));
+  source.Fill(2);
+  const SessionPair pair = MakePair(source, Pushing(false), destination, {});
+  pair.SwitchOver();
+  absl::SleepFor(absl::Milliseconds(300));
+  const std::uint64_t before = TimesRun();
+  if (before == 0) SKIP("this kernel does not say how often a thread has run");
+  for (std::size_t page = 0; page < 500; ++page) {
+    REQUIRE(destination.bytes()[page * kSmallPage] == source.bytes()[page * kSmallPage]);
+  }
+  absl::SleepFor(absl::Milliseconds(300));
+  CHECK(TimesRun() == before);
+  CHECK(pair.destination->Stats().pages_demanded == 500);
 }
 
 TEST_CASE("FetchRest makes a session without push resident", "[fabrics]") {

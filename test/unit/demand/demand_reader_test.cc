@@ -109,6 +109,27 @@ TEST_CASE("without a hint the chain is the other three, and hints are numbered w
   CHECK(ring[2] == Hint::Encode(3, 2));
 }
 
+TEST_CASE("where nothing is pushed the page's READ goes alone, and its claim is nobody's", "[demand]") {
+  Harness harness;
+  harness.SetClaim(7, Claim::kClaiming);
+  REQUIRE(harness.reader->Read(7, {.alone = true}) == PostResult::kOk);
+  const std::vector<ScriptedChannel::Posted> posted = harness.channels[0]->posted();
+  REQUIRE(posted.size() == 1);
+  CHECK(posted[0].request.opcode == Opcode::kRead);
+  CHECK(posted[0].request.signaled);
+  CHECK(posted[0].request.remote_address == harness.source.regions[1].address + 128);
+  harness.channels[0]->Complete();
+  const std::vector<DemandedPage> pages = harness.Poll();
+  REQUIRE(pages.size() == 1);
+  CHECK(pages[0].page == 7);
+  CHECK(pages[0].claim == Claim::kFree);
+  // The slot's next page has a claim again.
+  harness.reader->Release(pages[0].slot);
+  REQUIRE(harness.reader->Read(7, {}) == PostResult::kOk);
+  harness.channels[0]->Complete();
+  CHECK(harness.Poll().empty());
+}
+
 TEST_CASE("hints go around their ring", "[demand]") {
   Harness harness;
   for (std::uint64_t number = 1; number <= SourceTableLayout::kHintSlots + 3; ++number) {

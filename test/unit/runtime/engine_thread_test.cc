@@ -1,6 +1,7 @@
 #include "lib/runtime/engine_thread.h"
 
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <catch2/catch_test_macros.hpp>
@@ -89,6 +90,39 @@ TEST_CASE("a sleeping engine is woken by a call and sleeps again") {
   const int before = rounds;
   absl::SleepFor(absl::Milliseconds(300));
   CHECK(rounds - before < 20);
+}
+
+TEST_CASE("an engine at rest is not woken by ticks, but by calls and descriptors") {
+  std::atomic<int> rounds = 0;
+  std::atomic<int> ticks = 0;
+  const UniqueFd news(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  Sleeper sleeper;
+  sleeper.AddFd(news.get());
+  auto created = EngineThread::Create({.name = "test",
+                                       .spin = absl::ZeroDuration(),
+                                       .poll =
+                                           [&] {
+                                             ++rounds;
+                                             std::uint64_t count = 0;
+                                             const bool any = read(news.get(), &count, sizeof(count)) > 0;
+                                             return any ? Round::kProgress : Round::kIdle;
+                                           },
+                                       .tick = [&] { ++ticks; },
+                                       .rest = [] { return true; }},
+                                      std::move(sleeper));
+  REQUIRE(created.ok());
+  const std::unique_ptr<EngineThread> thread = *std::move(created);
+  REQUIRE(thread->Start().ok());
+  thread->Call([] {});
+  absl::SleepFor(absl::Milliseconds(150));
+  const int before = rounds;
+  const int ticks_before = ticks;
+  absl::SleepFor(absl::Milliseconds(500));
+  CHECK(rounds == before);
+  CHECK(ticks == ticks_before);
+  const std::uint64_t one = 1;
+  REQUIRE(write(news.get(), &one, sizeof(one)) == sizeof(one));
+  CHECK(thread->WaitUntil([&] { return rounds > before; }, absl::Now() + absl::Seconds(30)));
 }
 
 TEST_CASE("an engine spins after an urgent round and not after any other progress") {

@@ -188,6 +188,23 @@ TEST_CASE("hints reach the predictor once and in order, and lost ones are counte
   CHECK(harness.push.predictor.faults.size() == told);
 }
 
+TEST_CASE("the source rests when the guest runs there and nothing is left to push or to say", "[source]") {
+  const bool push = GENERATE(true, false);
+  Harness harness({.enabled = push});
+  CHECK_FALSE(harness.engine.at_rest());
+  harness.SwitchOver();
+  CHECK_FALSE(harness.engine.at_rest());  // What is a hole has not been told yet.
+  harness.engine.StartPush(std::vector<PageRun>{{1, 1}});
+  CHECK_FALSE(harness.engine.at_rest());
+  harness.Settle();
+  CHECK(harness.engine.Stats().pages_sent == (push ? 63 : 0));
+  CHECK(harness.engine.at_rest());
+  harness.Send(MessageType::kResident);
+  harness.Settle();
+  CHECK(harness.engine.phase() == Phase::kDrained);
+  CHECK_FALSE(harness.engine.at_rest());
+}
+
 TEST_CASE("hints before the switchover and garbage in the ring do no harm", "[source]") {
   Harness harness;
   for (std::uint64_t slot = 0; slot < SourceTableLayout::kHintSlots; ++slot) {
