@@ -1,3 +1,5 @@
+#include "bench/engine/demand_tail.h"
+
 #include <fmt/format.h>
 
 #include <array>
@@ -16,16 +18,8 @@
 namespace farfault::bench {
 namespace {
 
-// The push takes the pages in ascending order. The guest touches only the second region, which it therefore does not
-// reach while it works on the first: every touch has to go over the network.
-constexpr std::uint64_t kPushedBytes = std::uint64_t{3} << 29;
-constexpr std::uint64_t kTouchedBytes = std::uint64_t{64} << 20;
-constexpr std::uint64_t kPushedPages = kPushedBytes / kSmallPage;
 constexpr std::size_t kTouchesPerBlock = 16;
-constexpr std::size_t kMaxTouches = 8192;
 constexpr std::size_t kMinTouches = 500;
-// The last blocks of a push are left out, so that none is measured when it has ended already.
-constexpr std::uint64_t kMarginPages = (std::uint64_t{32} << 20) / kSmallPage;
 
 struct Tail {
   std::vector<double> p50;
@@ -34,9 +28,9 @@ struct Tail {
   std::vector<double> bytes_per_second;  // Of the push, while the guest touched.
 };
 
-absl::Status WaitUntilPushing(const RemoteMove& move) {
+absl::Status WaitUntilPushing(const RemoteMove& move, std::uint64_t pages) {
   const std::int64_t deadline = MonotonicNanos() + 5'000'000'000;
-  while (move.Stats().pages_pushed < kMarginPages) {
+  while (move.Stats().pages_pushed < pages) {
     if (MonotonicNanos() > deadline) return absl::DeadlineExceededError("the push does not begin");
     std::this_thread::sleep_for(std::chrono::microseconds(200));
   }
@@ -44,14 +38,14 @@ absl::Status WaitUntilPushing(const RemoteMove& move) {
 }
 
 /// Touches in blocks as long as the push lasts. A block counts only when the push was still on after it.
-void TouchDuringPush(const RemoteMove& move, Toucher& guest, Tail& tail) {
+void TouchDuringPush(const DemandTailSpec& spec, const RemoteMove& move, Toucher& guest, Tail& tail) {
   const std::uint64_t pages_before = move.Stats().pages_pushed;
   const std::int64_t began = MonotonicNanos();
   std::uint64_t pages = pages_before;
-  while (guest.times().size() < kMaxTouches && guest.left() > 0) {
+  while (guest.times().size() < spec.max_touches && guest.left() > 0) {
     const std::size_t touched = guest.Touch(kTouchesPerBlock);
     const std::uint64_t now = move.Stats().pages_pushed;
-    if (now + kMarginPages > kPushedPages) {
+    if (now + spec.margin_bytes / kSmallPage > spec.pushed_bytes / kSmallPage) {
       guest.Forget(touched);
       break;
     }
@@ -61,19 +55,19 @@ void TouchDuringPush(const RemoteMove& move, Toucher& guest, Tail& tail) {
   tail.bytes_per_second.push_back(static_cast<double>((pages - pages_before) * kSmallPage) / seconds);
 }
 
-absl::Status MeasureOnce(SourceHost& source, const std::vector<RegionSpec>& regions, bool push, int round, Tail& tail) {
-  MoveSpec spec{.push = push};
+absl::Status MeasureOnce(const DemandTailSpec& spec, SourceHost& source, bool push, int round, Tail& tail) {
+  MoveSpec how{.push = push};
   constexpr std::string_view kPlainOrder = "none";
-  kPlainOrder.copy(spec.predictor.data(), kPlainOrder.size());
-  auto move = RemoteMove::Prepare(source, regions, spec);
+  kPlainOrder.copy(how.predictor.data(), kPlainOrder.size());
+  auto move = RemoteMove::Prepare(source, RegionsOf(spec), how, spec.target);
   if (!move.ok()) return move.status();
   if (absl::Status status = (*move)->SwitchOver(); !status.ok()) return status;
   Toucher guest((*move)->memory(1), static_cast<std::uint64_t>(round), /*check=*/true);
   if (push) {
-    if (absl::Status status = WaitUntilPushing(**move); !status.ok()) return status;
-    TouchDuringPush(**move, guest, tail);
+    if (absl::Status status = WaitUntilPushing(**move, spec.margin_bytes / kSmallPage); !status.ok()) return status;
+    TouchDuringPush(spec, **move, guest, tail);
   } else {
-    guest.Touch(kMaxTouches);
+    guest.Touch(spec.max_touches);
   }
   const std::size_t touches = guest.times().size();
   const SessionStats stats = (*move)->Stats();
@@ -97,31 +91,47 @@ absl::Status MeasureOnce(SourceHost& source, const std::vector<RegionSpec>& regi
 
 }  // namespace
 
-absl::Status MeasureDemandTail(const RunOptions& options, RoundProgress& progress, Report& report) {
-  if (absl::Status status = RequireMemory(3 * (kPushedBytes + kTouchedBytes)); !status.ok()) return status;
-  const int rounds = options.RoundsOr(11, 5);
-  progress.Begin("demand tail during push", rounds);
-  const std::vector<RegionSpec> regions = {{"pushed", kPushedBytes}, {"touched", kTouchedBytes}};
-  auto source = SourceHost::Start(regions);
-  if (!source.ok()) return source.status();
+// The push takes the pages in ascending order. The guest touches only the second region, which it therefore does not
+// reach while it works on the first: every touch has to go over the network.
+std::vector<RegionSpec> RegionsOf(const DemandTailSpec& spec) {
+  return {{"pushed", spec.pushed_bytes}, {"touched", spec.touched_bytes}};
+}
+
+absl::Status MeasureDemandTailOn(const DemandTailSpec& spec, SourceHost& source, int rounds, RoundProgress& progress,
+                                 Report& report) {
+  progress.Begin(fmt::format("demand tail over {} during push", spec.fabric), rounds);
   Tail pushing;
   Tail alone;
   const std::array<Subject, 2> subjects = {
-      Subject{"with a push", [&](int round) { return MeasureOnce(**source, regions, true, round, pushing); }},
-      Subject{"without a push", [&](int round) { return MeasureOnce(**source, regions, false, round, alone); }}};
+      Subject{"with a push", [&](int round) { return MeasureOnce(spec, source, true, round, pushing); }},
+      Subject{"without a push", [&](int round) { return MeasureOnce(spec, source, false, round, alone); }}};
   absl::Status status = RunInterleaved(subjects, rounds, [&](int round) { progress.Round(round); });
   if (!status.ok()) return status;
   progress.End();
 
-  report.ratios.push_back(
-      {"demand p99 over tcp during a push / without", PairedRatio(pushing.p99, alone.p99), Limit::AtMost(2)});
-  report.figures.push_back({"demand p99 over tcp during a push", SpreadOf(pushing.p99), "ns"});
-  report.figures.push_back({"demand p99 over tcp without a push", SpreadOf(alone.p99), "ns"});
-  report.figures.push_back({"demand p50 over tcp during a push", SpreadOf(pushing.p50), "ns"});
-  report.figures.push_back({"demand p50 over tcp without a push", SpreadOf(alone.p50), "ns"});
+  const std::string p50 = fmt::format("demand p50 over {}", spec.fabric);
+  const std::string p99 = fmt::format("demand p99 over {}", spec.fabric);
+  report.ratios.push_back({p99 + " during a push / without", PairedRatio(pushing.p99, alone.p99), Limit::AtMost(2)});
+  report.figures.push_back({p99 + " during a push", SpreadOf(pushing.p99), "ns"});
+  report.figures.push_back({p99 + " without a push", SpreadOf(alone.p99), "ns"});
+  report.figures.push_back({p50 + " during a push", SpreadOf(pushing.p50), "ns"});
+  report.figures.push_back({p50 + " without a push", SpreadOf(alone.p50), "ns"});
   report.figures.push_back({"push while the guest faults", SpreadOf(pushing.bytes_per_second), "bytes/s"});
   report.figures.push_back({"network faults per round during a push", SpreadOf(pushing.touches), "faults"});
   return absl::OkStatus();
+}
+
+absl::Status MeasureDemandTail(const RunOptions& options, RoundProgress& progress, Report& report) {
+  const DemandTailSpec spec{.fabric = "tcp",
+                            .target = {},
+                            .pushed_bytes = std::uint64_t{3} << 29,
+                            .touched_bytes = std::uint64_t{64} << 20,
+                            .margin_bytes = std::uint64_t{32} << 20,
+                            .max_touches = 8192};
+  if (absl::Status status = RequireMemory(3 * (spec.pushed_bytes + spec.touched_bytes)); !status.ok()) return status;
+  auto source = SourceHost::Start(RegionsOf(spec));
+  if (!source.ok()) return source.status();
+  return MeasureDemandTailOn(spec, **source, options.RoundsOr(11, 5), progress, report);
 }
 
 }  // namespace farfault::bench

@@ -55,6 +55,7 @@ class ForkedPeer {
   ~ForkedPeer();
 
   ProcessLine& line() { return line_; }
+  pid_t pid() const { return child_; }
 
  private:
   ForkedPeer(pid_t child, ProcessLine line) : child_(child), line_(std::move(line)) {}

@@ -18,12 +18,13 @@ absl::StatusOr<GuestMemory> RemoteMove::CreateMemory(const std::vector<RegionSpe
 
 absl::StatusOr<std::unique_ptr<RemoteMove>> RemoteMove::Prepare(SourceHost& source,
                                                                 const std::vector<RegionSpec>& regions,
-                                                                const MoveSpec& spec) {
+                                                                const MoveSpec& spec, const TargetSpec& target) {
   std::unique_ptr<RemoteMove> move(new RemoteMove(source));
   absl::StatusOr<GuestMemory> guest = move->CreateMemory(regions);
   if (!guest.ok()) return guest.status();
   DestinationOptions options;
-  options.listen = "tcp://127.0.0.1:0";
+  options.listen = target.listen;
+  options.spin = target.spin;
   absl::Status told;
   options.on_event = [&source, &spec, &told](const Event& event) {
     if (event.kind == EventKind::kListening) told = source.BeginMove(event.text, spec);

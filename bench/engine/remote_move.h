@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -13,12 +14,18 @@
 
 namespace farfault::bench {
 
-/// One move of a guest from a SourceHost to this process, over tcp on loopback.
+/// How this process takes the guest over.
+struct TargetSpec {
+  std::string listen = "tcp://127.0.0.1:0";
+  absl::Duration spin = DestinationOptions{}.spin;
+};
+
+/// One move of a guest from a SourceHost to this process.
 class RemoteMove {
  public:
   /// Fresh memory here, a session, everything prepared and, if asked for, pre-paged.
   static absl::StatusOr<std::unique_ptr<RemoteMove>> Prepare(SourceHost& source, const std::vector<RegionSpec>& regions,
-                                                             const MoveSpec& spec);
+                                                             const MoveSpec& spec, const TargetSpec& target = {});
   RemoteMove(const RemoteMove&) = delete;
   RemoteMove& operator=(const RemoteMove&) = delete;
 

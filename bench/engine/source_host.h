@@ -52,6 +52,8 @@ class SourceHost {
   absl::Status BeginPlainCopy(std::uint16_t port, std::uint64_t bytes, const SocketCopyShape& shape);
   absl::Status WaitUntilCopied();
 
+  pid_t pid() const { return peer_.pid(); }
+
  private:
   explicit SourceHost(ForkedPeer peer) : peer_(std::move(peer)) {}
   absl::StatusOr<std::int64_t> WaitForOutcome();

@@ -5,12 +5,14 @@ PACKAGES_BUILD="g++ cmake ninja-build pkg-config ccache libabsl-dev libfmt-dev l
   libssl-dev libibverbs-dev librdmacm-dev"
 PACKAGES_TEST="libcatch2-dev libbenchmark-dev spin"
 PACKAGES_BENCH="libbenchmark-dev"
+# What the wire itself can do.
+PACKAGES_RDMA="perftest"
 # One version of the tools on every Debian, so that all agree on what is well formatted.
 PACKAGES_CHECK="clang-format-19 clang-tidy-19"
 PACKAGES_PLOT="python3-matplotlib"
 # QEMU and what makes a machine's initramfs; then what is run in the machine.
 PACKAGES_VM="qemu-system-x86 kmod cpio xz-utils zstd
-  iproute2 iputils-ping ibverbs-providers ibverbs-utils rdmacm-utils perftest"
+  iproute2 iputils-ping ibverbs-providers ibverbs-utils rdmacm-utils $PACKAGES_RDMA"
 
 # shellcheck disable=SC2086
 packages_of() {
@@ -20,6 +22,7 @@ packages_of() {
       build) echo $PACKAGES_BUILD ;;
       test) echo $PACKAGES_TEST ;;
       bench) echo $PACKAGES_BENCH ;;
+      rdma) echo $PACKAGES_RDMA ;;
       format) echo clang-format-19 ;;
       check) echo $PACKAGES_CHECK ;;
       plot) echo $PACKAGES_PLOT ;;

@@ -1,0 +1,28 @@
+#ifndef FARFAULT_BENCH_BASELINE_PERFTEST_H_
+#define FARFAULT_BENCH_BASELINE_PERFTEST_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace farfault::bench {
+
+/// One run of a program of perftest (https://github.com/linux-rdma/perftest), client and server on this machine: the
+/// wire as its own community measures it. Connections come about through rdma_cm, at `address`.
+struct PerftestRun {
+  std::string address;
+  std::uint32_t message_bytes = 4096;
+  std::uint32_t iterations = 1000;
+};
+
+// kFailedPrecondition when perftest is not installed; kUnavailable with its last words when it fails.
+
+/// ib_read_lat: the median of one READ at a time, nanoseconds.
+absl::StatusOr<double> ReadLatencyMedian(const PerftestRun& run);
+/// ib_write_bw: the average over all WRITEs, bytes per second.
+absl::StatusOr<double> WriteBandwidth(const PerftestRun& run);
+
+}  // namespace farfault::bench
+
+#endif  // FARFAULT_BENCH_BASELINE_PERFTEST_H_

@@ -1,0 +1,78 @@
+#include "bench/baseline/program.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "absl/time/clock.h"
+
+namespace farfault::bench {
+
+absl::StatusOr<Program> Program::Start(const std::vector<std::string>& command) {
+  std::array<int, 2> ends{};
+  if (pipe2(ends.data(), O_CLOEXEC) != 0) return absl::ErrnoToStatus(errno, "pipe");
+  UniqueFd output(ends[0]);
+  const UniqueFd input(ends[1]);
+  std::vector<char*> arguments;
+  for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
+  arguments.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, input.get(), STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, input.get(), STDERR_FILENO);
+  pid_t child = -1;
+  const int error = posix_spawnp(&child, arguments[0], &actions, nullptr, arguments.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) {
+    return absl::FailedPreconditionError(fmt::format("{} cannot be started: {}", command[0], std::strerror(error)));
+  }
+  return Program(child, std::move(output));
+}
+
+Program::~Program() {
+  if (child_ < 0) return;
+  kill(child_, SIGKILL);
+  while (waitpid(child_, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
+bool Program::ReadMore(absl::Time deadline) {
+  pollfd waiting{output_.get(), POLLIN, 0};
+  const auto left = absl::ToInt64Milliseconds(deadline - absl::Now());
+  if (left <= 0 || poll(&waiting, 1, static_cast<int>(left)) <= 0) return false;
+  std::array<char, 4096> buffer{};
+  const ssize_t count = read(output_.get(), buffer.data(), buffer.size());
+  if (count > 0) text_.append(buffer.data(), static_cast<std::size_t>(count));
+  return count > 0;
+}
+
+bool Program::WaitForWords(const std::string& words, absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  while (text_.find(words) == std::string::npos) {
+    if (!ReadMore(deadline)) return false;
+  }
+  return true;
+}
+
+bool Program::WaitForEnd(absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  while (ReadMore(deadline)) {
+  }
+  if (absl::Now() >= deadline) return false;
+  int status = 0;
+  while (waitpid(child_, &status, 0) < 0 && errno == EINTR) {
+  }
+  child_ = -1;
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+}  // namespace farfault::bench
