@@ -18,7 +18,7 @@
 namespace farfault::bench {
 namespace {
 
-constexpr std::size_t kFaultsPerRound = 2048;
+constexpr std::size_t kFaultsPerRound = 1024;
 constexpr std::uint64_t kBytes = kFaultsPerRound * kSmallPage;
 // As in the group `engine`: a CPU for the pager and one for the guest.
 constexpr int kPagerCpu = 0;
@@ -94,7 +94,7 @@ absl::Status Measure(const RdmaBench& bench, Report& report) {
   FaultTimes bare;
   std::vector<double> read_latency;
   const auto read = [&](int) -> absl::Status {
-    const auto median = ReadLatencyMedian({.address = bench.address, .message_bytes = kSmallPage, .iterations = 2000});
+    const auto median = ReadLatencyMedian({.address = bench.address, .message_bytes = kSmallPage, .iterations = 1000});
     if (!median.ok()) return median.status();
     read_latency.push_back(*median);
     return absl::OkStatus();

@@ -14,7 +14,7 @@
 namespace farfault::bench {
 namespace {
 
-constexpr std::uint64_t kImageBytes = std::uint64_t{128} << 20;
+constexpr std::uint64_t kImageBytes = std::uint64_t{64} << 20;
 constexpr std::uint32_t kMessageBytes = 64u << 10;
 
 absl::Status PushOnce(SourceHost& source, const TargetSpec& target, std::vector<double>& bytes_per_second) {
