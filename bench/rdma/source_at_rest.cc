@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "bench/engine/remote_move.h"
@@ -31,14 +32,25 @@ struct Work {
   }
 };
 
+// What the switchover has left to do is not the faults'.
+absl::Status WaitUntilStill(const ProcessWatch& watch) {
+  std::uint64_t seen = 0;
+  for (int tries = 0; tries < 20; ++tries) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    const auto activity = watch.Read();
+    if (!activity.ok()) return activity.status();
+    if (activity->wakeups == std::exchange(seen, activity->wakeups)) return absl::OkStatus();
+  }
+  return absl::InternalError("the source does not come to rest although nothing is left to push");
+}
+
 absl::Status MeasureRound(SourceHost& source, const TargetSpec& target, int round, Work& work) {
   auto move = RemoteMove::Prepare(source, {{"guest", kBytes}}, {.push = false}, target);
   if (!move.ok()) return move.status();
   if (absl::Status status = (*move)->SwitchOver(); !status.ok()) return status;
-  // What the switchover has left to do is not the faults'.
-  std::this_thread::sleep_for(std::chrono::milliseconds(300));
   const auto watch = ProcessWatch::Start(source.pid());
   if (!watch.ok()) return watch.status();
+  if (absl::Status status = WaitUntilStill(*watch); !status.ok()) return status;
   const std::uint64_t faults_before = (*move)->Stats().faults_network;
   Toucher guest((*move)->memory(0), static_cast<std::uint64_t>(round), /*check=*/true);
   const auto before = watch->Read();
