@@ -35,6 +35,9 @@ struct ExternalGuest {
   /// with UFFDIO_REGISTER_MODE_MINOR as well where the memory has a file; at a source with UFFDIO_REGISTER_MODE_WP. False: the session
   /// registers it.
   bool registered = false;
+  /// The guest runs already, as one does that was restored from a snapshot: what it has given back by the time the source
+  /// switches over reads as zeros, too. False: its memory is the source's until then.
+  bool running = false;
   /// The guest has run on this memory before, paged by a destination session that is no more (its process died, for
   /// instance): pages that are mapped in the guest's process are the guest's own and are not asked for. Memory with a
   /// file also needs `DestinationOptions::state_file`. False: pages that are mapped already are refused, since the guest

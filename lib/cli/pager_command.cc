@@ -78,7 +78,7 @@ void AddPagerCommand(CLI::App& app, Action& action) {
       ->type_name("PATH");
   command->add_option("--migration", options->migration, "What it is to receive besides its memory")
       ->type_name("FOLDER");
-  command->add_flag("!--paused", options->resume, "Leave the guest of --cloud-hypervisor paused");
+  command->add_flag("--paused", options->paused, "Leave the guest of --cloud-hypervisor paused");
   command->add_flag("--once", options->once, "End after one guest instead of waiting for the next");
   AddDuration(*command, "--wait", options->wait, "How long to wait for the source to appear (default for ever)");
   AddDuration(*command, "--patience", options->patience, "How long a hypervisor's handshake may take (default 10s)");

@@ -140,6 +140,7 @@ class GuestPlacement final : public PagePlacement {
   absl::Status ArmPlace(Place& place);
   absl::Status ArmExternal(Place& place);
   absl::Status FindMappedBefore(const Place& place);
+  void WakeAll(const Place& place);
   absl::Status Unregister(const Place& place);
   absl::Status EmptyFrames(PageRun run) const;
   std::optional<PageRun> NextSmallChunk();

@@ -41,6 +41,7 @@ absl::Status GuestPlacement::ArmExternal(Place& place) {
     }
   }
   absl::Status status = FindMappedBefore(place);
+  if (status.ok() && external_->guest.taken_over) WakeAll(place);
   if (!status.ok() && !external_->guest.registered) static_cast<void>(Unregister(place));
   return status;
 }
@@ -77,6 +78,15 @@ absl::Status GuestPlacement::FindMappedBefore(const Place& place) {
                   "that the guest "
                   "is taken over from an earlier pager",
                   pages, external_->process.pid(), reinterpret_cast<std::uint64_t>(place.Guest(first.first))));
+}
+
+// Threads whose faults the pager before us has read and not answered: they fault again.
+void GuestPlacement::WakeAll(const Place& place) {
+  for (PageRun rest = place.pages; rest.count > 0;) {
+    const GuestAddresses::Part part = place.addresses.At(rest);
+    static_cast<void>(uffd_->Wake(part.address, part.pages << place.page_shift));
+    rest = {rest.first + part.pages, rest.count - part.pages};
+  }
 }
 
 absl::Status GuestPlacement::Unregister(const Place& place) {

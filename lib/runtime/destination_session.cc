@@ -123,17 +123,18 @@ absl::Status ThreadedDestinationSession::MakeEngine() {
       {.name = "ff-pager", .spin = options_.spin, .poll = [this] { return Round(); }, .tick = [this] { Tick(); }},
       resources_.MakeSleeper(core_));
   if (!thread.ok()) return thread.status();
+  const ExternalGuest* const external = core_.memory.external();
+  const bool runs_early = external != nullptr && (external->running || external->taken_over);
   engine_ = std::make_unique<DestinationEngine>(
       resources_.MakeWorld(core_, offer_.source),
       DestinationEngine::Config{.demand_slots = static_cast<std::uint32_t>(options_.max_outstanding_faults),
                                 .map_around_pages = options_.map_around_pages,
-                                .record_faults = options_.record_faults});
+                                .faults = {.record = options_.record_faults, .runs_early = runs_early}});
   thread_ = *std::move(thread);
   const GuestPlacement& placement = resources_.placement();
   for (const PageLayout::RegionPages& region : core_.layout.regions()) {
     if (!placement.takes_prepaged(region.pages.first)) engine_->RefusePrePaged(region.pages);
   }
-  const ExternalGuest* const external = core_.memory.external();
   return external != nullptr && external->taken_over ? TakeOver() : absl::OkStatus();
 }
 

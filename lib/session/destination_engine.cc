@@ -11,7 +11,7 @@ DestinationEngine::DestinationEngine(World world, const Config& config)
       pages_({world.layout, table_, world.placement, world.clock, progress_}, config.map_around_pages,
              static_cast<std::uint32_t>(FaultAnswerer::kPending) + 4 * config.demand_slots),
       demand_(pages_, progress_, world.source, world.demand_channels, world.scratch, config.demand_slots),
-      answerer_(pages_, progress_, demand_, world.faults, config.record_faults),
+      answerer_(pages_, progress_, demand_, world.faults, config.faults),
       push_(pages_, progress_, answerer_, world.source, std::move(world.push)),
       control_(pages_, progress_, push_, world.source.memory, world.control) {
   for (PageIndex page = 0; page < world.page_states.size(); ++page) {

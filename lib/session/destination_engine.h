@@ -39,7 +39,7 @@ class DestinationEngine {
   struct Config {
     std::uint32_t demand_slots = 128;
     std::size_t map_around_pages = 16;
-    bool record_faults = false;
+    FaultAnswerer::Config faults;
   };
 
   struct World {
@@ -73,7 +73,7 @@ class DestinationEngine {
   void FetchRest() { fetch_rest_ = true; }
   /// Read these ahead of demand, in this order; runs inside the memory.
   void Fetch(std::vector<PageRun> order) { demand_.AddOrder(std::move(order)); }
-  /// With Config::record_faults; a page may stand there more than once.
+  /// With FaultAnswerer::Config::record; a page may stand there more than once.
   const std::vector<PageIndex>& fault_order() const { return answerer_.fault_order(); }
   /// Gives up: tells the peer, answers nothing more.
   void Fail(absl::Status status) { progress_.Fail(std::move(status)); }

@@ -13,14 +13,19 @@ constexpr std::size_t kEventsPerRound = 64;
 }  // namespace
 
 FaultAnswerer::FaultAnswerer(DestinationPages& pages, DestinationProgress& progress, DemandArrivals& demand,
-                             FaultFeed& feed, bool record)
-    : pages_(pages), progress_(progress), demand_(demand), feed_(feed), pending_(kPending) {
-  if (record) order_.reserve(pages.table().size());
+                             FaultFeed& feed, Config config)
+    : pages_(pages),
+      progress_(progress),
+      demand_(demand),
+      feed_(feed),
+      runs_early_(config.runs_early),
+      pending_(kPending) {
+  if (config.record) order_.reserve(pages.table().size());
 }
 
 bool FaultAnswerer::Take() {
   std::array<FeedEvent, kEventsPerRound> events;
-  if (room() < kEventsPerRound) return false;
+  if (room() < kEventsPerRound || (runs_early_ && !progress_.guest_may_run())) return false;
   const FeedResult result = feed_.Drain(events);
   for (const FeedEvent& event : std::span(events).first(result.events)) {
     if (event.kind == FeedEventKind::kFault) {

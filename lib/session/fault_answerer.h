@@ -20,8 +20,13 @@ class FaultAnswerer {
   /// Faults that may wait here for a slot or a retry; more wait in the kernel.
   static constexpr std::size_t kPending = 4096;
 
+  struct Config {
+    bool record = false;      ///< Keep the order of the faults.
+    bool runs_early = false;  ///< The guest runs before the switchover: what it does is looked at when that is over.
+  };
+
   FaultAnswerer(DestinationPages& pages, DestinationProgress& progress, DemandArrivals& demand, FaultFeed& feed,
-                bool record);
+                Config config);
 
   /// Takes faults and discards in. True when there were some.
   bool Take();
@@ -49,6 +54,7 @@ class FaultAnswerer {
   DestinationProgress& progress_;
   DemandArrivals& demand_;
   FaultFeed& feed_;
+  const bool runs_early_;
   std::vector<PageIndex> pending_;  // Ring of pages whose fault could not be answered yet.
   std::vector<PageIndex> order_;    // Of faults, when they are recorded; as many as there are pages.
   std::size_t head_ = 0;

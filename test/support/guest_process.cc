@@ -1,6 +1,7 @@
 #include "test/support/guest_process.h"
 
 #include <fcntl.h>
+#include <linux/memfd.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -126,10 +127,11 @@ void ForkedGuest::Serve(int socket) {
     auto* const reserved = static_cast<std::byte*>(
         mmap(nullptr, length + 4 * kHugePage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
     auto* const base = reserved + 2 * kHugePage - reinterpret_cast<std::uint64_t>(reserved) % kHugePage;
-    const int flags = MAP_FIXED | (spec_.shared ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS);
+    const int flags = MAP_FIXED | (spec_.shared ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS) |
+                      (spec_.huge ? MAP_HUGETLB | static_cast<int>(MFD_HUGE_2MB) : 0);
     if (mmap(base, length, PROT_READ | PROT_WRITE, flags, file_.get(), static_cast<off_t>(offset)) == MAP_FAILED)
       _exit(3);
-    if (!spec_.shared) madvise(base, length, MADV_NOHUGEPAGE);
+    if (!spec_.shared && !spec_.huge) madvise(base, length, MADV_NOHUGEPAGE);
     uffdio_register range{
         .range = {reinterpret_cast<std::uint64_t>(base), length}, .mode = spec_.register_modes, .ioctls = 0};
     if (spec_.register_modes != 0 && ioctl(uffd, UFFDIO_REGISTER, &range) != 0) _exit(4);
@@ -144,6 +146,9 @@ void ForkedGuest::Serve(int socket) {
     if (order.what == 's') answer = HashPage({page, kSmallPage});
     if (order.what == 'w') std::memcpy(page, &order.value, sizeof(order.value));
     if (order.what == 'h' && !ServeHandOver(socket, uffd)) _exit(5);
+    for (std::uint64_t i = 0; order.what == 'e' && i < order.value; ++i) {
+      madvise(page + i * kSmallPage, kSmallPage, MADV_DONTNEED);
+    }
     if (order.what == 'd') madvise(page, order.value * kSmallPage, MADV_DONTNEED);
     if (!WriteAll(socket, &answer, sizeof(answer))) break;
   }
@@ -244,6 +249,11 @@ void ForkedGuest::Write(std::uint64_t page, std::uint64_t value) {
 
 void ForkedGuest::Discard(std::uint64_t page, std::uint64_t count) {
   Send({'d', page, count});
+  static_cast<void>(Finish());
+}
+
+void ForkedGuest::DiscardEach(std::uint64_t page, std::uint64_t count) {
+  Send({'e', page, count});
   static_cast<void>(Finish());
 }
 

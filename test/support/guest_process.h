@@ -23,6 +23,8 @@ class ForkedGuest {
     std::vector<std::uint64_t> parts;
     /// On a memfd, mapped shared; otherwise private anonymous memory.
     bool shared = false;
+    /// Private memory on huge pages of 2 MiB.
+    bool huge = false;
     /// UFFD_FEATURE_* bits.
     std::uint64_t features = 0;
     /// UFFDIO_REGISTER_MODE_* bits; 0: does not register.
@@ -54,6 +56,8 @@ class ForkedGuest {
   void Write(std::uint64_t page, std::uint64_t value);
   /// MADV_DONTNEED.
   void Discard(std::uint64_t page, std::uint64_t count);
+  /// The same, one page at a time and as fast as it goes.
+  void DiscardEach(std::uint64_t page, std::uint64_t count);
   void Kill();
 
   /// A part of what is sent to a pager, in one sendmsg.

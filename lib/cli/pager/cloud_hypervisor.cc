@@ -163,7 +163,7 @@ absl::Status HandOver(int control, const Migration& migration, const PagerOption
   requests.Serve(*std::move(faults));
   status = Tell(control, Command::kState, migration.state, "the state");
   if (!status.ok()) return status;
-  return Tell(control, options.resume ? Command::kComplete : Command::kCompletePaused, {}, "the end of the migration");
+  return Tell(control, options.paused ? Command::kCompletePaused : Command::kComplete, {}, "the end of the migration");
 }
 
 absl::StatusOr<GuestMemory> MemoryLike(std::span<const RemoteRegion> source, const Region& file) {

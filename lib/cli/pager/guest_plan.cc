@@ -66,6 +66,7 @@ ExternalGuest ProcessOf(const Handshake& handshake) {
   return {.userfaultfd = handshake.userfaultfd.get(),
           .features = handshake.features,
           .registered = handshake.registered,
+          .running = handshake.running,
           .taken_over = handshake.taken_over,
           .pid = handshake.pid};
 }

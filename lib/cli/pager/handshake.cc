@@ -93,13 +93,14 @@ absl::StatusOr<HandshakeRegion> ParseRegion(const Json& json, std::size_t index)
 absl::Status ParseGuest(const Json& first, Handshake* handshake) {
   const auto shared_file = Flag(first, 0, "shared_file", false);
   const auto registered = Flag(first, 0, "registered", true);
+  const auto running = Flag(first, 0, "running", !(shared_file.ok() && *shared_file));
   const auto taken_over = Flag(first, 0, "taken_over", false);
   // Firecracker does not say which; it asks for this one.
   const auto features = Number(first, 0, "uffd_features",
                                shared_file.ok() && *shared_file ? 0 : std::uint64_t{UFFD_FEATURE_EVENT_REMOVE});
   const auto pid = Number(first, 0, "pid", 0);
-  for (const absl::Status& status :
-       {shared_file.status(), registered.status(), taken_over.status(), features.status(), pid.status()}) {
+  for (const absl::Status& status : {shared_file.status(), registered.status(), running.status(), taken_over.status(),
+                                     features.status(), pid.status()}) {
     if (!status.ok()) return status;
   }
   if (*pid > static_cast<std::uint64_t>(std::numeric_limits<pid_t>::max())) {
@@ -107,6 +108,7 @@ absl::Status ParseGuest(const Json& first, Handshake* handshake) {
   }
   handshake->shared_file = *shared_file;
   handshake->registered = *registered;
+  handshake->running = *running;
   handshake->taken_over = *taken_over;
   handshake->features = *features;
   handshake->pid = static_cast<pid_t>(*pid);

@@ -30,6 +30,7 @@ struct Handshake {
   std::vector<HandshakeRegion> regions;  ///< By offset; without gaps from 0 on.
   bool shared_file = false;
   bool registered = true;
+  bool running = true;
   bool taken_over = false;
   std::uint64_t features = 0;
   pid_t pid = 0;     ///< 0: whoever has sent it.

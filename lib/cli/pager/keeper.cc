@@ -122,7 +122,9 @@ absl::StatusOr<KeptGuest> StartKeeper(const std::string& path, const Handshake& 
   if (child == 0) {
     setsid();  // Ctrl-C is for the pager.
     prctl(PR_SET_NAME, "ff-keeper");
-    signal(SIGPIPE, SIG_IGN);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, nullptr);  // The pager waits for its signals in another way.
     CloseOthers(keeping);
     Keep(keeping);
   }

@@ -20,7 +20,7 @@ struct PagerOptions {
   std::string socket;            ///< Where hypervisors come to.
   std::string cloud_hypervisor;  ///< Where a Cloud Hypervisor waits that receives; instead of `socket`.
   std::string migration;         ///< The folder with what is sent to it.
-  bool resume = true;            ///< Its guest runs at once.
+  bool paused = false;           ///< Its guest is left paused.
   std::string from;              ///< The source listens there,
   std::string listen;            ///< or comes here.
   std::string key;

@@ -9,7 +9,7 @@
 #include <catch2/generators/catch_generators.hpp>
 #include <csignal>
 #include <fstream>
-#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +21,7 @@
 #include "test/integration/pager/pager_rig.h"
 #include "test/support/guest_process.h"
 #include "test/support/memory_machine.h"
+#include "test/support/skip.h"
 
 // `farfault pager` and a stand-in for Firecracker that says what Firecracker says, byte by byte (its
 // src/vmm/src/persist.rs), from a process with guest memory of its own.
@@ -215,6 +216,81 @@ TEST_CASE("a microVM's balloon may discard pages while they are paged in, and th
   CHECK(wrong == 0);
 }
 
+TEST_CASE("discards as fast as a balloon can make them are all seen, and paging goes on", "[pager]") {
+  RequireUserfaultfd();
+  ForkedGuest guest(MicroVm());
+  ServedImage image(2 * kPart, {"--push"});
+  CommandProcess pager(image.PagerCommand({"--once", "--json"}));
+  WaitUntilListening(pager);
+  guest.HandOver(image.socket(), {{TextOf(guest, Version::k1_12), 1}});
+  const std::vector<std::byte> zeros(4096);
+  std::uint64_t wrong = 0;
+  for (std::uint64_t from = 0; from < kPages; from += 64) {
+    guest.DiscardEach(from, 32);
+    wrong += guest.Sum(from) != HashPage(zeros) ? 1 : 0;
+    wrong += guest.Sum(from + 40) != image.Sum(from + 40) ? 1 : 0;
+  }
+  REQUIRE(pager.Wait(kPatience) == 0);
+  for (std::uint64_t page = 0; page < kPages; ++page) {
+    wrong += guest.Sum(page) != (page % 64 < 32 ? HashPage(zeros) : image.Sum(page)) ? 1 : 0;
+  }
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("a microVM on huge pages is paged in huge pages, from an image that is served so", "[pager]") {
+  RequireUserfaultfd();
+  const auto pool = HugePagePool::Provide(4);
+  if (!pool.ok()) SkipFor(pool.status().ToString());
+  ForkedGuest::Spec spec = MicroVm();
+  spec.huge = true;
+  spec.features |= UFFD_FEATURE_MISSING_HUGETLBFS;
+  ForkedGuest guest(spec);
+  std::string text = TextOf(guest, Version::k1_11);
+  for (std::size_t at = text.find("4096"); at != std::string::npos; at = text.find("4096", at)) {
+    if (text.compare(at - 1, 1, ":") == 0) text.replace(at, 4, "2097152");
+    ++at;
+  }
+  {
+    const ServedImage small(2 * kPart);
+    CommandProcess pager(small.PagerCommand({}));
+    WaitUntilListening(pager);
+    guest.HandOver(small.socket(), {{text, 1}});
+    REQUIRE(pager.WaitForErr("--page-size", kPatience));
+  }
+  ServedImage image(2 * kPart, {"--page-size", "2M"});
+  CommandProcess pager(image.PagerCommand({"--once", "--json", "--rest"}));
+  WaitUntilListening(pager);
+  guest.HandOver(image.socket(), {{text, 1}});
+  CHECK(WrongPages(guest, image) == 0);
+  REQUIRE(pager.Wait(kPatience) == 0);
+  CHECK(ReportOf(pager)["pages"] == 2);
+}
+
+TEST_CASE("a pager with a state file has one guest, and sends others away", "[pager]") {
+  RequireUserfaultfd();
+  ForkedGuest first(MicroVm());
+  ForkedGuest second(MicroVm());
+  ServedImage image(2 * kPart);
+  const std::vector<std::string> command = image.PagerCommand({"--state", image.path("state")});
+  CommandProcess pager(command);
+  WaitUntilListening(pager);
+  first.HandOver(image.socket(), {{TextOf(first, Version::k1_12), 1}});
+  CHECK(first.Sum(7) == image.Sum(7));
+  second.HandOver(image.socket(), {{TextOf(second, Version::k1_12), 1}});
+  REQUIRE(pager.WaitForErr(fmt::format("sent the guest of process {} away", second.pid()), kPatience));
+  {
+    CommandProcess another(command);
+    CHECK(another.Wait(kPatience) == 1);
+    CHECK(another.Err().find("does its pager still run?") != std::string::npos);
+  }
+  CHECK(first.Sum(8) == image.Sum(8));
+  // Its keeper goes with it.
+  first.Kill();
+  REQUIRE(pager.WaitForErr("process that the guest lives in has exited", kPatience));
+  second.HandOver(image.socket(), {{TextOf(second, Version::k1_12), 1}});
+  CHECK(second.Sum(9) == image.Sum(9));
+}
+
 TEST_CASE("the pager goes on without a guest that has exited, and serves several", "[pager]") {
   RequireUserfaultfd();
   ForkedGuest first(MicroVm());
@@ -249,7 +325,7 @@ TEST_CASE("a pager that was killed is followed by another, which overwrites noth
   }
   ForkedGuest guest(spec);
   const bool push = GENERATE(false, true);
-  ServedImage image(2 * kPart, push ? std::vector<std::string>{"--push"} : std::vector<std::string>{});
+  ServedImage image(2 * kPart);
   const std::vector<std::string> command =
       image.PagerCommand({"--once", "--json", "--rest", "--state", image.path("state")});
   std::vector<std::uint64_t> expected;
@@ -265,12 +341,14 @@ TEST_CASE("a pager that was killed is followed by another, which overwrites noth
       guest.Write(page, page);
       expected[page] = guest.Sum(page);
     }
-    // With a push everything may be here already.
-    if (!push) REQUIRE(pager.WaitForErr("the guest may run", kPatience));
     pager.Signal(SIGKILL);
-    const int status = pager.Wait(kPatience);
-    if (push && status == 0) return;
-    REQUIRE(status == 128 + SIGKILL);
+    REQUIRE(pager.Wait(kPatience) == 128 + SIGKILL);
+  }
+  std::optional<CommandProcess> pushing;
+  if (push) {
+    image.serve().Signal(SIGKILL);
+    image.serve().Wait(kPatience);
+    pushing.emplace(Farfault({"serve", image.path("image"), "--listen", image.address(), "--push"}));
   }
   guest.BeginSum(1);
   CommandProcess pager(command);
@@ -281,7 +359,10 @@ TEST_CASE("a pager that was killed is followed by another, which overwrites noth
   REQUIRE(status == 0);
   const nlohmann::json report = ReportOf(pager);
   CHECK(report["taken_over"] == true);
-  if (!push) CHECK(report["pages_by"]["fetch"].get<std::uint64_t>() < kPages - kPages / 3);
+  // What the guest had is neither read nor pushed again.
+  const auto came = [&report](const char* how) { return report["pages_by"][how].get<std::uint64_t>(); };
+  CHECK(came("demand") + came("fetch") + came("push") - report["duplicates"].get<std::uint64_t>() ==
+        kPages - (kPages + 2) / 3);
   std::uint64_t wrong = 0;
   for (std::uint64_t page = 0; page < kPages; ++page) wrong += guest.Sum(page) != expected[page] ? 1 : 0;
   CHECK(wrong == 0);
@@ -289,6 +370,25 @@ TEST_CASE("a pager that was killed is followed by another, which overwrites noth
   const absl::Time deadline = absl::Now() + kPatience;
   while (ConnectUnix(image.path("state.keeper")).ok() && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(10));
   CHECK_FALSE(ConnectUnix(image.path("state.keeper")).ok());
+}
+
+TEST_CASE("serve takes a working set, of its own image only", "[pager]") {
+  RequireUserfaultfd();
+  ServedImage image(2 * kPart);
+  const std::string path = image.path("ws");
+  std::ofstream(path) << "farfault-working-set 1 " << kPages << " 4096\n700 10\n";
+  CommandProcess serve(Farfault(
+      {"serve", image.path("image"), "--listen", "tcp://127.0.0.1:0", "--push", "--once", "--working-set", path}));
+  REQUIRE(serve.WaitForErr("waiting for a destination at ", kPatience));
+  const std::string err = serve.Err();
+  const std::size_t begin = err.find("tcp://");
+  CommandProcess fetch(Farfault({"fetch", "--from", err.substr(begin, err.find(' ', begin) - begin), "--json"}));
+  REQUIRE(fetch.Wait(kPatience) == 0);
+  std::ofstream(path) << "farfault-working-set 1 " << kPages + 1 << " 4096\n";
+  CommandProcess other(
+      Farfault({"serve", image.path("image"), "--listen", "tcp://127.0.0.1:0", "--working-set", path}));
+  CHECK(other.Wait(kPatience) == 1);
+  CHECK(other.Err().find("record it again") != std::string::npos);
 }
 
 TEST_CASE("a working set that one run has recorded is there before the next run asks for it", "[pager]") {

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 #include <linux/userfaultfd.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <catch2/catch_test_macros.hpp>
@@ -227,6 +228,11 @@ TEST_CASE("a guest in another process is taken over by another pager, with all t
     written = guest.Sum(100);
   }
   guest.BeginSum(1);
+  // The last that the first pager did was to read this fault.
+  pollfd fault{.fd = guest.userfaultfd(), .events = POLLIN, .revents = 0};
+  REQUIRE(poll(&fault, 1, 10'000) == 1);
+  uffd_msg message{};
+  REQUIRE(read(guest.userfaultfd(), &message, sizeof(message)) == sizeof(message));
   Pager pager(image, push);
   pager.state_file = state_file;
   ExternalGuest external = guest.external();

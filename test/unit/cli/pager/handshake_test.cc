@@ -44,6 +44,7 @@ TEST_CASE("Firecracker's handshake of each version", "[cli][pager]") {
     CHECK(handshake.page_size() == 4096);
     CHECK_FALSE(handshake.shared_file);
     CHECK(handshake.registered);
+    CHECK(handshake.running);
     CHECK_FALSE(handshake.taken_over);
     CHECK(handshake.features == UFFD_FEATURE_EVENT_REMOVE);
     CHECK(handshake.pid == 0);
@@ -83,6 +84,7 @@ TEST_CASE("farfault's own keys", "[cli][pager]") {
   CHECK(all.name == "ram");
   const Handshake shared = Parsed(R"([{"base_host_virt_addr":4096,"size":4096,"offset":0,"shared_file":true}])");
   CHECK(shared.features == 0);
+  CHECK_FALSE(shared.running);
 }
 
 TEST_CASE("handshakes that make no sense are refused with the reason", "[cli][pager]") {
