@@ -28,20 +28,20 @@ struct ExternalGuest {
   /// The UFFD_FEATURE_* bits that were asked for in UFFDIO_API, as far as they are known. With
   /// UFFD_FEATURE_EVENT_REMOVE a page that the guest gives back (MADV_DONTNEED of private memory) reads as zeros from
   /// then on. A source that tracks what the guest writes needs UFFD_FEATURE_WP_HUGETLBFS_SHMEM,
-  /// UFFD_FEATURE_WP_UNPOPULATED and UFFD_FEATURE_WP_ASYNC (Linux 6.7). A destination whose memory has a file must not have that feature: the event does not tell
-  /// MADV_DONTNEED, which leaves the file's bytes, from MADV_REMOVE.
+  /// UFFD_FEATURE_WP_UNPOPULATED and UFFD_FEATURE_WP_ASYNC (Linux 6.7). A destination whose memory has a file must not
+  /// have that feature: the event does not tell MADV_DONTNEED, which leaves the file's bytes, from MADV_REMOVE.
   std::uint64_t features = 0;
   /// The guest's process has registered the memory already: at a destination with UFFDIO_REGISTER_MODE_MISSING, and
-  /// with UFFDIO_REGISTER_MODE_MINOR as well where the memory has a file; at a source with UFFDIO_REGISTER_MODE_WP. False: the session
-  /// registers it.
+  /// with UFFDIO_REGISTER_MODE_MINOR as well where the memory has a file; at a source with UFFDIO_REGISTER_MODE_WP.
+  /// False: the session registers it.
   bool registered = false;
-  /// The guest runs already, as one does that was restored from a snapshot: what it has given back by the time the source
-  /// switches over reads as zeros, too. False: its memory is the source's until then.
+  /// The guest runs already, as one does that was restored from a snapshot: what it has given back by the time the
+  /// source switches over reads as zeros, too. False: its memory is the source's until then.
   bool running = false;
   /// The guest has run on this memory before, paged by a destination session that is no more (its process died, for
   /// instance): pages that are mapped in the guest's process are the guest's own and are not asked for. Memory with a
-  /// file also needs `DestinationOptions::state_file`. False: pages that are mapped already are refused, since the guest
-  /// would not wait for theirs.
+  /// file also needs `DestinationOptions::state_file`. False: pages that are mapped already are refused, since the
+  /// guest would not wait for theirs.
   bool taken_over = false;
   /// The guest's process, to notice its end and to look at its page tables. 0: unknown; then its end is noticed with
   /// the next page that is mapped, and nothing is said about pages that were mapped too early.

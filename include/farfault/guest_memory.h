@@ -50,8 +50,8 @@ class FARFAULT_EXPORT GuestMemory {
   /// unaligned length, base or offset, another page size, overlap.
   static absl::StatusOr<GuestMemory> Create(std::vector<Region> regions);
 
-  /// Memory that is mapped in another process, whose addresses mean nothing here: `base` of its regions is the address of
-  /// the first mapping there and is never followed. kInvalidArgument as for `Create`, or when the userfaultfd is not
+  /// Memory that is mapped in another process, whose addresses mean nothing here: `base` of its regions is the address
+  /// of the first mapping there and is never followed. kInvalidArgument as for `Create`, or when the userfaultfd is not
   /// open, or the mappings overlap or do not consist of whole pages.
   static absl::StatusOr<GuestMemory> CreateExternal(std::vector<ExternalRegion> regions, const ExternalGuest& guest);
 

@@ -87,12 +87,12 @@ struct DestinationOptions : SessionOptions {
   bool collapse_huge_pages = true;
   /// Threads that populate and register memory in `Prepare`, 1 to 64; 0 means one per core.
   std::size_t prepare_threads = 0;
-  /// Keep the order in which the guest touches pages, for `DestinationSession::FaultOrder`; eight bytes per page. Change
-  /// this to learn a working set for later runs.
+  /// Keep the order in which the guest touches pages, for `DestinationSession::FaultOrder`; eight bytes per page.
+  /// Change this to learn a working set for later runs.
   bool record_faults = false;
   /// A file of one byte per page in which the session keeps what has become of each, so that another session can take
-  /// the guest over when this process dies (see `ExternalGuest::taken_over`). Made anew otherwise; best on a tmpfs, since it
-  /// means nothing after a restart of the machine. Empty: none. Change this for guests of other processes.
+  /// the guest over when this process dies (see `ExternalGuest::taken_over`). Made anew otherwise; best on a tmpfs,
+  /// since it means nothing after a restart of the machine. Empty: none. Change this for guests of other processes.
   std::string state_file;
   /// Bytes of the staging ring for anonymous memory, per push channel, 64 KiB and up.
   std::uint64_t staging_bytes = 8u << 20;

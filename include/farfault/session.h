@@ -36,7 +36,8 @@ FARFAULT_EXPORT std::string_view SessionStateName(SessionState state);
 /// session while another thread is inside one of its methods is an error of the caller.
 /// Lifetime: the guest memory outlives the session. Destruction joins the session's threads. A destination that is
 /// destroyed before it is resident takes the rest of the guest's memory with it: threads of the guest that touch a
-/// missing page stay parked until the process ends; those of an external guest as long as somebody holds its userfaultfd.
+/// missing page stay parked until the process ends; those of an external guest as long as somebody holds its
+/// userfaultfd.
 class FARFAULT_EXPORT PagingSession {
  public:
   virtual ~PagingSession() = default;
@@ -100,11 +101,12 @@ class FARFAULT_EXPORT DestinationSession : public PagingSession {
   /// nothing is armed, and the session cannot be prepared again.
   ///
   /// From here until kResident nobody may discard the memory, so keep balloons and free page reporting off: the session
-  /// does not learn of it, but of an external guest whose userfaultfd reports remove events (`ExternalGuest::features`). Private anonymous memory (MADV_DONTNEED, MADV_FREE): a page that has not arrived reads as
-  /// the source's bytes and not as zeros, and one that was pre-paged and is discarded before the switchover as zeros
-  /// and not as the source's bytes. Files: MADV_DONTNEED changes nothing; after MADV_REMOVE or FALLOC_FL_PUNCH_HOLE a
-  /// page reads as the source's bytes when it had not arrived, fails the session when it had and was not mapped yet,
-  /// and reads as zeros when it was mapped.
+  /// does not learn of it, but of an external guest whose userfaultfd reports remove events
+  /// (`ExternalGuest::features`). Private anonymous memory (MADV_DONTNEED, MADV_FREE): a page that has not arrived
+  /// reads as the source's bytes and not as zeros, and one that was pre-paged and is discarded before the switchover as
+  /// zeros and not as the source's bytes. Files: MADV_DONTNEED changes nothing; after MADV_REMOVE or
+  /// FALLOC_FL_PUNCH_HOLE a page reads as the source's bytes when it had not arrived, fails the session when it had and
+  /// was not mapped yet, and reads as zeros when it was mapped.
   virtual absl::Status Prepare() = 0;
 
   /// Waits (up to `timeout`) until the source switches over, and returns when the guest may run. The permission to
@@ -114,9 +116,9 @@ class FARFAULT_EXPORT DestinationSession : public PagingSession {
   /// Reads what is missing ahead of demand, a few pages at a time, so that a session without a push becomes resident.
   virtual absl::Status FetchRest() = 0;
 
-  /// Reads these pages ahead of demand, in this order, a few at a time: a working set that is known from an earlier run.
-  /// Pages that are here already are passed over. A second call adds to the first. kInvalidArgument: runs outside the
-  /// memory.
+  /// Reads these pages ahead of demand, in this order, a few at a time: a working set that is known from an earlier
+  /// run. Pages that are here already are passed over. A second call adds to the first. kInvalidArgument: runs outside
+  /// the memory.
   virtual absl::Status Fetch(std::vector<PageRun> order) = 0;
 
   /// With `DestinationOptions::record_faults`: the pages that the guest has touched first, in the order in which it

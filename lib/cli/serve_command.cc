@@ -48,7 +48,7 @@ absl::StatusOr<Image> OpenImage(const std::string& path, std::uint64_t page_size
   }
   absl::StatusOr<OwnedRegion> memory = OwnedRegion::OpenFile(path);
   if (!memory.ok()) return memory.status();
-  struct stat about {};
+  struct stat about{};
   if (fstat(memory->region().fd, &about) != 0) {
     return absl::InternalError(fmt::format("cannot find out how long {} is: {}", path, std::strerror(errno)));
   }

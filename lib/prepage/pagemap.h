@@ -39,7 +39,8 @@ class Pagemap {
 
   /// kUnimplemented: the kernel is too old.
   static absl::StatusOr<Pagemap> OpenSelf();
-  /// Of another process; 0 or a process that is gone: kNotFound. kPermissionDenied: one that we may not trace (ptrace(2)).
+  /// Of another process; 0 or a process that is gone: kNotFound. kPermissionDenied: one that we may not trace
+  /// (ptrace(2)).
   static absl::StatusOr<Pagemap> Open(pid_t pid);
 
   /// Calls `found` for each maximal stretch of matching pages in [begin, end), ascending. Stretches may touch each

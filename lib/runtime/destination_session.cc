@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "absl/time/clock.h"
-#include "lib/demand/want_marks.h"
 #include "lib/runtime/check_options.h"
+#include "lib/runtime/take_over.h"
 #include "lib/session/handshake.h"
 #include "lib/util/status_text.h"
 
@@ -135,22 +135,9 @@ absl::Status ThreadedDestinationSession::MakeEngine() {
   for (const PageLayout::RegionPages& region : core_.layout.regions()) {
     if (!placement.takes_prepaged(region.pages.first)) engine_->RefusePrePaged(region.pages);
   }
-  return external != nullptr && external->taken_over ? TakeOver() : absl::OkStatus();
-}
-
-// What the guest has already must not be pushed: over tcp and verbs alike the bytes would land on top of its own.
-absl::Status ThreadedDestinationSession::TakeOver() {
-  for (const PageRun& run : resources_.placement().mapped_before()) engine_->TakeOver(run);
-  const PageTable& table = engine_->table();
-  std::vector<PageRun> here;
-  for (PageIndex page = 0; page < table.size();) {
-    const PageRun absent = table.NextRun(PageState::kAbsent, page, table.size(), table.size());
-    const PageIndex end = absent.count > 0 ? absent.first : table.size();
-    if (end > page) here.push_back({page, end - page});
-    page = absent.count > 0 ? absent.end() : table.size();
-  }
-  return MarkWanted(*core_.connection.demand.front(), offer_.source, table.size(), here,
-                    absl::Now() + options_.prepare_timeout);
+  if (external == nullptr || !external->taken_over) return absl::OkStatus();
+  return TakeOver(*engine_, placement.mapped_before(), *core_.connection.demand.front(), offer_.source,
+                  absl::Now() + options_.prepare_timeout);
 }
 
 absl::Status ThreadedDestinationSession::StartEngine() {

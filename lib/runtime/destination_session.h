@@ -43,7 +43,6 @@ class ThreadedDestinationSession final : public DestinationSession {
   using Phase = DestinationEngine::Phase;
 
   absl::Status MakeEngine();
-  absl::Status TakeOver();
   absl::Status StartEngine();
   absl::Status GiveUpPreparing(const absl::Status& why);
   absl::Status CheckPrepared(const char* what) const;

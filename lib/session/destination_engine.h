@@ -67,7 +67,8 @@ class DestinationEngine {
   void AllowActivation() { control_.AllowActivation(); }
   /// Before anything else: these pages are the guest's already, and are not asked for.
   void TakeOver(PageRun mapped);
-  /// Before anything else: whatever comes of these pages before the switchover is dropped, and they are READ afterwards.
+  /// Before anything else: whatever comes of these pages before the switchover is dropped, and they are READ
+  /// afterwards.
   void RefusePrePaged(PageRun run);
   /// Read ahead of demand what is missing.
   void FetchRest() { fetch_rest_ = true; }

@@ -14,8 +14,8 @@
 
 namespace farfault {
 
-/// A hypervisor's part: a process of its own with guest memory and a userfaultfd, which does what it is told. Killed with this
-/// object. Make it before the first session, since it is forked. One thread.
+/// A hypervisor's part: a process of its own with guest memory and a userfaultfd, which does what it is told. Killed
+/// with this object. Make it before the first session, since it is forked. One thread.
 class ForkedGuest {
  public:
   struct Spec {

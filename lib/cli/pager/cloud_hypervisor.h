@@ -12,8 +12,8 @@
 #include "lib/cli/pager/paged_guest.h"
 #include "lib/cli/pager/pager.h"
 
-// Cloud Hypervisor's local live migration (vm-migration/src/protocol.rs) with farfault as the sender: it gives a file for the
-// memory, and the receiver asks for pages on a connection of its own.
+// Cloud Hypervisor's local live migration (vm-migration/src/protocol.rs) with farfault as the sender: it gives a file
+// for the memory, and the receiver asks for pages on a connection of its own.
 namespace farfault {
 
 namespace cloud_hypervisor {

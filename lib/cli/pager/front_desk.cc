@@ -16,7 +16,8 @@ namespace {
 
 // More wait in the listener's queue.
 constexpr std::size_t kMostArrivals = 64;
-// Firecracker before 1.12 may seem to have hung up before its message is there; its example looks so often, so far apart.
+// Firecracker before 1.12 may seem to have hung up before its message is there; its example looks so often, so far
+// apart.
 constexpr int kLooksAtEnd = 5;
 constexpr absl::Duration kLookAgain = absl::Milliseconds(100);
 

@@ -38,7 +38,8 @@ absl::StatusOr<bool> Flag(const Json& region, std::size_t index, const char* key
   return found->get<bool>();
 }
 
-/// Firecracker up to 1.6 says nothing of the page size, up to 1.11 only "page_size_kib", which is in bytes all the same.
+/// Firecracker up to 1.6 says nothing of the page size, up to 1.11 only "page_size_kib", which is in bytes all the
+/// same.
 absl::StatusOr<std::uint64_t> PageSize(const Json& region, std::size_t index) {
   const auto old_name = Number(region, index, "page_size_kib", kSmallPage);
   if (!old_name.ok()) return old_name;

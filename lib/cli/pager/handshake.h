@@ -14,7 +14,8 @@
 #include "absl/status/statusor.h"
 #include "lib/util/unique_fd.h"
 
-// What a hypervisor says when it hands its guest over: Firecracker's words and the keys that farfault adds, see README.md.
+// What a hypervisor says when it hands its guest over: Firecracker's words and the keys that farfault adds, see
+// README.md.
 namespace farfault {
 
 /// One mapping of guest memory in the hypervisor.

@@ -18,8 +18,8 @@
 namespace farfault::cloud_hypervisor {
 
 /// Answers a Cloud Hypervisor that asks for pages: touches them in this process's mapping of the memory file, which is
-/// armed, so that they are in the file when the touch returns. Serve and HangUp belong to the owner's thread; the rest to
-/// any.
+/// armed, so that they are in the file when the touch returns. Serve and HangUp belong to the owner's thread; the rest
+/// to any.
 class PageRequests {
  public:
   /// `memory` is the file from its beginning, armed by a session, and outlives this object.

@@ -24,8 +24,8 @@ struct WorkingSet {
 /// Unites neighbours that were touched one after the other.
 std::vector<PageRun> RunsOf(std::span<const PageIndex> touched);
 
-/// A text file: "farfault-working-set 1 PAGES PAGE_SIZE", then a line "FIRST COUNT" per run. Replaced as a whole or not at
-/// all.
+/// A text file: "farfault-working-set 1 PAGES PAGE_SIZE", then a line "FIRST COUNT" per run. Replaced as a whole or not
+/// at all.
 absl::Status WriteWorkingSet(const std::string& path, const WorkingSet& working_set);
 /// kNotFound, kPermissionDenied; kDataLoss with the line that makes no sense.
 absl::StatusOr<WorkingSet> ReadWorkingSet(const std::string& path);

@@ -35,7 +35,8 @@ TEST_CASE("Firecracker's handshake of each version", "[cli][pager]") {
       const std::string_view text : {
           R"([{"base_host_virt_addr":140737488355328,"size":268435456,"offset":0}])",
           R"([{"base_host_virt_addr":140737488355328,"size":268435456,"offset":0,"page_size_kib":4096}])",
-          R"([{"base_host_virt_addr":140737488355328,"size":268435456,"offset":0,"page_size":4096,"page_size_kib":4096}])",
+          R"([{"base_host_virt_addr":140737488355328,"size":268435456,"offset":0,"page_size":4096,"page_size_kib":4096)"
+          "}]",
       }) {
     const Handshake handshake = Parsed(text);
     REQUIRE(handshake.regions.size() == 1);
@@ -116,8 +117,8 @@ TEST_CASE("handshakes that make no sense are refused with the reason", "[cli][pa
 }
 
 TEST_CASE("guest mappings are matched with the source's regions wherever the two are cut", "[cli][pager]") {
-  Handshake handshake = Parsed(
-      R"([{"base_host_virt_addr":1048576,"size":12288,"offset":0},{"base_host_virt_addr":4194304,"size":8192,"offset":12288}])");
+  Handshake handshake = Parsed(R"([{"base_host_virt_addr":1048576,"size":12288,"offset":0},)"
+                               R"({"base_host_virt_addr":4194304,"size":8192,"offset":12288}])");
   const std::vector<RemoteRegion> two = {{"a", 8192, 4096}, {"b", 12288, 4096}};
   auto plan = PlanGuest(handshake, two);
   REQUIRE(plan.ok());
