@@ -19,12 +19,15 @@
 //   - Requests of one channel are executed at the peer in the order in which they were posted: when a READ, WRITE or
 //     SEND is executed, every WRITE posted before it on the same channel is visible there, to later READs of the
 //     channel and, once the SEND has been received, to the peer's CPU.
-//   - A READ executes after the WRITEs before it, and completes when its bytes are in local memory. Between execution
-//     and completion its bytes may land at any moment.
+//   - A READ executes after the WRITEs before it, and completes when its bytes are in local memory. A transport that
+//     loses an answer executes that READ and the READs behind it again, as often as it takes, and then also after
+//     requests that were posted behind them: what a READ brings is as of some moment between its first execution and
+//     its completion, and until it completes bytes may land at any moment, more than once. After it nothing lands.
+//   - A WRITE or a SEND is executed once, whatever is lost.
 //   - Requests on different channels are not ordered at all.
 //   - Reads and writes of exactly 1 or 8 naturally aligned bytes are single-copy atomic against the CPUs of both hosts.
 //     WRITE a; READ b on one channel against a CPU that stores b, executes a full fence and loads a: at least one of
-//     the two sees the other's store (Dekker).
+//     the two sees the other's store (Dekker), whichever execution of the READ it is that counts.
 //   - Completions of one channel come in posting order. A signalled completion vouches for the unsignalled requests
 //     before it: their effects are visible at the peer.
 //   - A buffer belongs to the transport from Post until a completion vouches for it. Requests with `inline_data` are
@@ -103,6 +106,7 @@ struct ChannelLimits {
   std::uint32_t receive_slots = 0;
   std::uint32_t max_outstanding_reads = 0;  ///< More may be posted; they wait inside the transport.
   std::uint32_t inline_bytes = 0;           ///< At least 64.
+  std::uint32_t mtu = 0;                    ///< Bytes of memory that one packet carries; 0 where nobody can tell.
 };
 
 /// What a thread waits on so that it wakes when `Poll` may have something: ppoll these, with the timeout.
@@ -140,6 +144,8 @@ class Channel {
   virtual absl::Time next_event() const { return absl::InfiniteFuture(); }
 
   virtual ChannelLimits limits() const = 0;
+  /// What carries this channel, for people: "RDMA device rxe0, port 1, GID 1". Empty where there is nothing to tell.
+  virtual std::string path() const { return {}; }
   virtual bool broken() const = 0;
   /// OK until the channel is broken; then the reason.
   virtual absl::Status failure() const = 0;
@@ -201,12 +207,17 @@ class Transport {
                                                                      RemoteAccess access) = 0;
 
   /// `address` is a full URL. kUnavailable when nobody listens there (worth a retry), kInvalidArgument for a bad
-  /// address, kPermissionDenied when the peer rejected the request, kDeadlineExceeded.
+  /// address, kPermissionDenied when the peer rejected the request, kFailedPrecondition when this end cannot connect any
+  /// more, kDeadlineExceeded.
   virtual absl::StatusOr<std::unique_ptr<Channel>> Connect(std::string_view address, const PrivateData& private_data,
                                                            const ChannelOptions& options, absl::Time deadline) = 0;
 
   /// kAlreadyExists when the address is in use.
   virtual absl::StatusOr<std::unique_ptr<Listener>> Listen(std::string_view address) = 0;
+
+  /// What is wrong at this end and may mend itself, such as a link that is down, and what the user can do. Empty: all
+  /// is well. Cheap enough to be asked ten times a second.
+  virtual std::string Trouble() { return {}; }
 };
 
 /// Picks the transport by the address's scheme and makes this side's share of it. kInvalidArgument names the schemes

@@ -9,6 +9,9 @@
  * With STAGED, pushed bytes land in a ring of one slot and are copied when the run list is taken in; a READ has a frame
  * of its own. Then the ring's slot must not be written before it has been copied.
  *
+ * A READ whose answer was lost is executed again, and so are the READs behind it, after whatever else has happened
+ * meanwhile; WRITEs and SENDs are not. Only the last answer counts.
+ *
  * Each of these mutations must be found (see CMakeLists.txt):
  *   SKIP_SECOND_LOOK   the source does not look at `want` after it has claimed
  *   NO_CLAIMING        the claim is stored only after that look
@@ -19,6 +22,8 @@
  *   MAP_ON_CLAIMING    it takes Claiming for Free instead of reading it again
  *   MAP_WITHOUT_READ   an arrival maps a page whose READ is still out
  *   EARLY_CREDIT       (STAGED) the ring's slot is given back before it has been copied
+ *   LATE_ANSWER        a READ is complete before all of its executions have come to an end
+ *   REPEAT_WRITE       WRITEs on the push channel are executed again as READs are, after what was posted behind them
  *   LOSE_ARRIVAL       a push that arrives for an Arriving page does not map it: a thread would wait for ever
  */
 #ifndef PAGES
@@ -138,6 +143,9 @@ active proctype push_channel()
 {
   mtype op;
   byte what, page;
+#ifdef REPEAT_WRITE
+  byte repeated;                              /* The page, from 1, whose WRITE may be executed again. */
+#endif
 end:
   do
   :: push ? op, what ->
@@ -148,6 +156,9 @@ end:
           ring = what + 1
 #else
           FRAME_WRITE(what)
+#endif
+#ifdef REPEAT_WRITE
+          ; repeated = what + 1
 #endif
        :: op == run_list ->
           page = 0;
@@ -163,6 +174,9 @@ end:
        fi;
        what = 0
      }
+#ifdef REPEAT_WRITE
+  :: d_step { repeated != 0 -> FRAME_WRITE(repeated - 1); repeated = 0 }
+#endif
   od
 }
 
@@ -177,13 +191,29 @@ end:
      :: op == write_want -> want[page] = 1
      :: op == read_claim -> seen = claim[page]
      :: op == read_page ->
-        d_step {
-#ifndef STAGED
-          FRAME_WRITE(page);
+#ifdef LATE_ANSWER
+        completions ! page, seen;
 #endif
-          completions ! page, seen
-        }
-     :: op == reread_claim -> d_step { seen = claim[page]; completions ! page, seen }
+#ifndef STAGED
+        FRAME_WRITE(page);
+#endif
+        do
+        :: seen = claim[page]  /* The claim's answer was lost; what is behind it follows. */
+#ifndef STAGED
+        :: FRAME_WRITE(page)
+#endif
+        :: break
+        od
+#ifndef LATE_ANSWER
+        ; completions ! page, seen
+#endif
+     :: op == reread_claim ->
+        seen = claim[page];
+        do
+        :: seen = claim[page]
+        :: break
+        od;
+        completions ! page, seen
      fi
   od
 }
