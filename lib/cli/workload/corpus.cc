@@ -5,44 +5,24 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <system_error>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/status/status.h"
-#include "lib/util/splitmix.h"
+#include "lib/cli/workload/file_walk.h"
 
 namespace farfault {
 namespace {
 
-constexpr std::size_t kMaxFiles = 200'000;
+// Opening more would take longer than it makes the index more interesting; documents come in several editions instead.
+constexpr std::size_t kMaxFiles = 8192;
 constexpr std::size_t kMaxFileBytes = 512 << 10;
 constexpr std::size_t kLittleText = 1 << 20;
 
-std::vector<std::string> FilesBelow(const std::vector<std::string>& roots) {
-  namespace fs = std::filesystem;
-  std::vector<std::string> paths;
-  for (const std::string& root : roots) {
-    std::error_code error;
-    fs::recursive_directory_iterator it(root, fs::directory_options::skip_permission_denied, error);
-    while (!error && it != fs::recursive_directory_iterator() && paths.size() < kMaxFiles) {
-      std::error_code entry_error;
-      // The directory says what its entries are; to ask each of them takes minutes where the file system is remote.
-      if (!it->is_symlink(entry_error) && it->is_regular_file(entry_error)) paths.push_back(it->path().string());
-      it.increment(error);
-    }
-  }
-  // Directory order differs from machine to machine; the seed alone is to decide.
-  std::sort(paths.begin(), paths.end());
-  return paths;
-}
-
-void Shuffle(std::vector<std::string>& paths, std::uint64_t seed) {
-  SplitMix64 random(seed);
-  for (std::size_t left = paths.size(); left > 1; --left) std::swap(paths[left - 1], paths[random.Below(left)]);
-}
-
-bool LooksLikeText(std::string_view text) { return text.substr(0, 4096).find('\0') == std::string_view::npos; }
+constexpr std::size_t kLookedAt = 4096;
+bool LooksLikeText(std::string_view text) { return text.find('\0') == std::string_view::npos; }
 
 }  // namespace
 
@@ -53,15 +33,20 @@ bool Corpus::AddFile(const std::string& path, std::size_t max_bytes, bool only_t
   const std::size_t begin = text_.size();
   text_.resize(begin + std::min(kMaxFileBytes, max_bytes));
   std::size_t filled = begin;
-  while (filled < text_.size()) {
-    const ssize_t got = read(fd, text_.data() + filled, text_.size() - filled);
+  bool usable = true;
+  // The beginning tells whether the rest is worth reading.
+  for (std::size_t end = std::min(begin + kLookedAt, text_.size()); usable && filled < end;) {
+    const ssize_t got = read(fd, text_.data() + filled, end - filled);
     if (got <= 0) break;
+    if (filled == begin) {
+      const auto looked_at = std::string_view(text_).substr(begin, static_cast<std::size_t>(got));
+      usable = !only_text || LooksLikeText(looked_at);
+      end = text_.size();
+    }
     filled += static_cast<std::size_t>(got);
   }
   text_.resize(filled);
-  const bool usable =
-      filled - begin >= kMinPassage && (!only_text || LooksLikeText(std::string_view(text_).substr(begin)));
-  if (!usable) {
+  if (!usable || filled - begin < kMinPassage) {
     text_.resize(begin);
     return false;
   }
@@ -83,11 +68,11 @@ absl::StatusOr<Corpus> Corpus::Collect(const std::vector<std::string>& roots, st
                                        std::uint64_t seed) {
   Corpus corpus;
   corpus.text_.reserve(max_bytes + kMaxFileBytes);
-  std::vector<std::string> paths = FilesBelow(roots);
-  Shuffle(paths, seed);
-  for (const std::string& path : paths) {
-    if (corpus.bytes() + kMinPassage > max_bytes) break;
-    corpus.AddFile(path, max_bytes - corpus.bytes(), /*only_text=*/true);
+  FileWalk walk(roots, seed);
+  for (std::size_t opened = 0; opened < kMaxFiles && corpus.bytes() + kMinPassage <= max_bytes; ++opened) {
+    const std::optional<std::string> path = walk.Next();
+    if (!path) break;
+    corpus.AddFile(*path, max_bytes - corpus.bytes(), /*only_text=*/true);
   }
   if (corpus.bytes() < std::min(kLittleText, max_bytes)) {
     std::error_code error;

@@ -1,11 +1,19 @@
+#include <unistd.h>
 
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <set>
 #include <span>
+#include <string>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "lib/cli/workload/checksum.h"
 #include "lib/cli/workload/corpus.h"
+#include "lib/cli/workload/file_walk.h"
 #include "lib/cli/workload/index_builder.h"
 #include "lib/cli/workload/index_check.h"
 #include "lib/cli/workload/shard_program.h"
@@ -70,6 +78,32 @@ TEST_CASE("Corpus is text, cut into passages, and the same for the same seed") {
     REQUIRE(again.passage(i).size() >= Corpus::kMinPassage);
     REQUIRE(again.passage(i).size() <= Corpus::kMaxPassage);
   }
+}
+
+TEST_CASE("FileWalk brings every file once, in the order of its seed, and reads directories when they are due") {
+  const std::filesystem::path root =
+      std::filesystem::temp_directory_path() / ("farfault-walk-" + std::to_string(getpid()));
+  const absl::Cleanup remove = [&] { std::filesystem::remove_all(root); };
+  for (int directory = 0; directory < 20; ++directory) {
+    const std::filesystem::path below = root / std::to_string(directory % 5) / std::to_string(directory);
+    std::filesystem::create_directories(below);
+    for (int file = 0; file < 20; ++file) std::ofstream(below / std::to_string(file)) << file;
+  }
+  std::filesystem::create_symlink(root, root / "again");
+  const auto all = [&](std::uint64_t seed) {
+    std::vector<std::string> files;
+    FileWalk walk({root.string()}, seed);
+    while (const std::optional<std::string> file = walk.Next()) files.push_back(*file);
+    return files;
+  };
+  const std::vector<std::string> files = all(3);
+  CHECK(files.size() == 400);
+  CHECK(std::set<std::string>(files.begin(), files.end()).size() == 400);
+  CHECK(all(3) == files);
+  CHECK(all(4) != files);
+  FileWalk walk({root.string()}, 3);
+  for (std::size_t i = 0; i < FileWalk::kFilesPerDirectory; ++i) CHECK(walk.Next().has_value());
+  CHECK(walk.directories_read() < 10);
 }
 
 TEST_CASE("Corpus falls back on the executable where there are no files") {
