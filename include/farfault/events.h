@@ -13,7 +13,7 @@ namespace farfault {
 enum class EventKind : std::uint8_t {
   kListening,       ///< `text` is the address to give to the peer, with the port that was chosen.
   kWaitingForPeer,  ///< Not there yet; connecting is retried until the deadline.
-  kConnected,       ///< The peer is authenticated and speaks our version.
+  kConnected,       ///< The peer is authenticated and speaks our version. `text`: the device and what both agreed on.
   kPreparing,       ///< `done` of `total` bytes populated and registered.
   kPrePaging,       ///< `done` of `total` bytes of the budget sent (`total` 0: the budget is a time).
   kSwitchedOver,    ///< The guest may run at the destination.

@@ -44,6 +44,14 @@ struct SessionStats {
   std::uint64_t total_pages = 0;
   /// Pages known to have never been populated; they are not transferred.
   std::uint64_t hole_pages = 0;
+  /// What this side's device and the peer's have agreed on for each demand channel: bytes of memory that one packet
+  /// carries (0 where nobody can tell, as over tcp), READs on their way at once, bytes that travel inside a request.
+  /// And the requests that each demand and push channel of this side takes.
+  std::uint32_t mtu = 0;
+  std::uint32_t reads_at_once = 0;
+  std::uint32_t inline_bytes = 0;
+  std::uint32_t demand_queue = 0;
+  std::uint32_t push_queue = 0;
 
   // Destination.
   /// Faults that had to wait for the wire, and faults whose bytes had already landed (or that met a hole).

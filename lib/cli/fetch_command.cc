@@ -15,6 +15,7 @@
 
 #include "farfault/session.h"
 #include "lib/cli/commands.h"
+#include "lib/cli/connection_json.h"
 #include "lib/cli/image_name.h"
 #include "lib/cli/option_types.h"
 #include "lib/cli/sha256.h"
@@ -46,6 +47,7 @@ struct Fetched {
   ImageName name;
   std::string sha256;
   SessionStats stats;
+  std::string path;
   std::int64_t nanoseconds = 0;
 };
 
@@ -70,6 +72,7 @@ class Fetch {
   OwnedRegion memory_;
   ImageName name_;
   bool told_waiting_ = false;
+  std::string path_;
 };
 
 SessionOptions Fetch::CommonOptions() {
@@ -83,6 +86,10 @@ SessionOptions Fetch::CommonOptions() {
         if (!std::exchange(told_waiting_, true)) {
           bar_.Say(fmt::format("waiting for a source at {} (Ctrl-C to stop)", options_.from));
         }
+        break;
+      case EventKind::kConnected:
+        path_ = event.text;
+        if (!path_.empty()) bar_.Say("over " + path_);
         break;
       case EventKind::kPreparing:
         bar_.Update("preparing memory", event.done, event.total);
@@ -202,6 +209,7 @@ absl::StatusOr<Fetched> Fetch::Run() {
   fetched.stats = (*session)->Stats();
   session->reset();
   fetched.name = name_;
+  fetched.path = path_;
   absl::StatusOr<std::string> sha256 =
       Sha256(image(), [&](std::size_t done) { bar_.Update("computing the SHA-256", done, image().size()); });
   if (!sha256.ok()) return sha256.status();
@@ -226,6 +234,7 @@ nlohmann::json ToJson(const Fetched& fetched, const FetchOptions& options) {
       {"file", fetched.name.file},
       {"bytes", fetched.name.bytes},
       {"sha256", fetched.sha256},
+      {"connection", ConnectionToJson(fetched.path, stats)},
       {"pattern", options.pattern},
       {"duration_ms", static_cast<double>(fetched.nanoseconds) / 1e6},
       {"faults_network", stats.faults_network},

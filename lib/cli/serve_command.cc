@@ -91,6 +91,8 @@ absl::Status ServeOne(const Image& image, ServeOptions& serve, ProgressBar& bar)
       // A port that the kernel chose stays the same for the destinations to come.
       serve.listen = event.text;
       bar.Say(fmt::format("waiting for a destination at {} (Ctrl-C to stop)", event.text));
+    } else if (event.kind == EventKind::kConnected && !event.text.empty()) {
+      bar.Say("over " + event.text);
     } else if (event.kind == EventKind::kMoving) {
       bar.Update("serving", event.done, event.total);
     } else if (event.kind == EventKind::kHint) {

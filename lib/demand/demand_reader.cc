@@ -109,6 +109,13 @@ PostResult DemandReader::Read(PageIndex page, ReadOptions options) {
   return PostResult::kFull;
 }
 
+absl::Status DemandReader::failure() const {
+  for (const Channel* channel : channels_) {
+    if (absl::Status failure = channel->failure(); !failure.ok()) return failure;
+  }
+  return absl::OkStatus();
+}
+
 bool DemandReader::PostClaimRead(std::uint32_t slot) {
   WorkRequest request = ReadClaim(slots_[slot].page, slot);
   request.signaled = true;

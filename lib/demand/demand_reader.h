@@ -63,6 +63,8 @@ class DemandReader {
   void Release(std::uint32_t slot) { free_slots_.push_back(slot); }
 
   bool broken() const { return broken_; }
+  /// Why, as the channel that is lost says.
+  absl::Status failure() const;
 
  private:
   struct Slot {

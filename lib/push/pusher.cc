@@ -32,6 +32,13 @@ std::byte* Pusher::ListMemory(std::size_t index, std::uint64_t number) const {
   return resources_.lists.data() + (index * kListsPerChannel + number % kListsPerChannel) * kRunListBytes;
 }
 
+absl::Status Pusher::failure() const {
+  for (const Sender& sender : senders_) {
+    if (absl::Status failure = sender.channel->failure(); !failure.ok()) return failure;
+  }
+  return absl::OkStatus();
+}
+
 bool Pusher::TakeCompletions(Sender& sender) {
   std::array<Completion, 16> completions;
   const std::size_t count = sender.channel->Poll(completions);

@@ -69,6 +69,8 @@ class Pusher {
 
   bool idle() const { return bytes_in_flight_ == 0 && pending_length_ == 0; }
   bool broken() const { return broken_; }
+  /// Why, as the channel that is lost says.
+  absl::Status failure() const;
   const PageBitmap& settled() const { return settled_; }
   std::uint64_t lists_sent(std::size_t channel) const { return senders_[channel].lists_sent; }
   std::uint64_t bytes_in_flight() const { return bytes_in_flight_; }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "lib/page/claim.h"
+#include "lib/util/status_text.h"
 
 namespace farfault {
 namespace {
@@ -28,6 +29,10 @@ RunListReceiver::RunListReceiver(const PageLayout& layout, const SourcePeer& sou
     receivers_[i].channel = resources_.channels[i];
     if (!resources_.staging.empty()) receivers_[i].staging = StagingCursor(resources_.staging[i].size());
   }
+}
+
+void RunListReceiver::FailAs(const Channel& channel) {
+  Fail(fmt::format("the push channel is broken{}", Because(channel.failure())));
 }
 
 void RunListReceiver::Fail(std::string error) {
@@ -61,7 +66,7 @@ bool RunListReceiver::Next() {
     bool received = false;
     while (!received && receiver.channel->Poll(std::span(&completion, 1)) == 1) {
       if (completion.status != CompletionStatus::kOk) {
-        Fail("the push channel is broken");
+        FailAs(*receiver.channel);
         return false;
       }
       received = completion.opcode == Opcode::kReceive;
@@ -69,7 +74,7 @@ bool RunListReceiver::Next() {
     // After the completions that made room for it: a source that waits for credit sends nothing that would wake us.
     if (receiver.credit_owed > 0) ReturnCredit(index);
     if (received) return Open(index, completion) && TakeEntry();
-    if (receiver.channel->broken()) Fail("the push channel is broken");
+    if (receiver.channel->broken()) FailAs(*receiver.channel);
   }
   return false;
 }
@@ -170,7 +175,7 @@ void RunListReceiver::ReturnCredit(std::size_t index) {
     case PostResult::kFull:
       break;  // Owed still; the next poll tries again.
     case PostResult::kBroken:
-      Fail("the push channel is broken");
+      FailAs(*receiver.channel);
       break;
   }
 }

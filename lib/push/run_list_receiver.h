@@ -72,6 +72,7 @@ class RunListReceiver {
   void ReturnCredit(std::size_t index);
   std::span<std::byte> Buffer(std::size_t index, std::uint64_t id) const;
   void Fail(std::string error);
+  void FailAs(const Channel& channel);
 
   const PageLayout& layout_;
   const SourcePeer& source_;

@@ -15,6 +15,24 @@ std::size_t Connection::demand_channels() const {
 }
 std::size_t Connection::push_channels() const { return std::min(own_hello.push_channels, peer_hello.push_channels); }
 
+std::string Connection::Describe() const {
+  if (demand.empty() || push.empty() || demand[0]->path().empty()) return {};
+  const ChannelLimits limits = demand[0]->limits();
+  return fmt::format("{}, MTU {}, {} READs at once, {} bytes inline, queues for {} demand and {} push requests",
+                     demand[0]->path(), limits.mtu, limits.max_outstanding_reads, limits.inline_bytes,
+                     limits.send_slots, push[0]->limits().send_slots);
+}
+
+void Connection::CountLimits(SessionStats& stats) const {
+  if (demand.empty() || push.empty()) return;
+  const ChannelLimits limits = demand[0]->limits();
+  stats.mtu = limits.mtu;
+  stats.reads_at_once = limits.max_outstanding_reads;
+  stats.inline_bytes = limits.inline_bytes;
+  stats.demand_queue = limits.send_slots;
+  stats.push_queue = push[0]->limits().send_slots;
+}
+
 absl::StatusOr<std::optional<ControlMessage>> TakeMessage(ControlLink& link, std::string_view what) {
   if (auto message = link.Receive()) {
     if (message->type == MessageType::kFailure) return DecodeFailure(message->payload);

@@ -4,12 +4,14 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "farfault/stats.h"
 #include "lib/runtime/registered_buffer.h"
 #include "lib/session/control_link.h"
 #include "lib/session/handshake.h"
@@ -29,6 +31,11 @@ struct Connection {
 
   std::size_t demand_channels() const;
   std::size_t push_channels() const;
+
+  /// What carries the data channels and what both ends have agreed on, for people. Empty where there is nothing to tell.
+  std::string Describe() const;
+  /// The same in numbers.
+  void CountLimits(SessionStats& stats) const;
 };
 
 /// The next message if it has come; a kFailure from the peer becomes its status. `what` completes "waiting for the

@@ -255,6 +255,7 @@ void ThreadedDestinationSession::Tick() {
     engine_->Fail(GuestProcess::Gone());
     NoticePhase();
   }
+  core_.ReportTrouble();
   if (engine_->phase() != Phase::kRunning || !core_.events.has_listener()) return;
   core_.ReportMoved(engine_->resident_pages());
 }
@@ -275,6 +276,7 @@ SessionStats ThreadedDestinationSession::Stats() const {
   SessionStats stats;
   if (EngineThread* const thread = running_thread()) thread->Call([&] { stats = engine_->Stats(); });
   stats.total_pages = core_.layout.total_pages();
+  core_.connection.CountLimits(stats);
   return stats;
 }
 

@@ -22,6 +22,15 @@ class EventSink {
 
   void Send(EventKind kind, std::string text = {}) { Deliver({kind, 0, 0, std::move(text)}); }
 
+  /// A hint that there is trouble at this end, when it is other trouble than last time. Empty: there is none.
+  void HintAtTrouble(std::string trouble) {
+    if (!listener_) return;
+    const MutexLock lock(&mutex_);
+    if (trouble == trouble_) return;
+    trouble_ = std::move(trouble);
+    if (!trouble_.empty()) listener_({EventKind::kHint, 0, 0, trouble_});
+  }
+
   /// Dropped when the last progress event of this sink is less than a tenth of a second old and this is not the end.
   void Progress(EventKind kind, std::uint64_t done, std::uint64_t total) {
     if (!listener_) return;
@@ -42,6 +51,7 @@ class EventSink {
   const EventListener listener_;
   Mutex mutex_;
   absl::Time last_progress_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  std::string trouble_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace farfault

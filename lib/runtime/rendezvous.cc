@@ -21,6 +21,7 @@ constexpr absl::Duration kLongestRetry = absl::Milliseconds(500);
 constexpr absl::Duration kFarewell = absl::Seconds(1);
 // How often the listener is left to see what candidates have said, while there are any.
 constexpr absl::Duration kLookAround = absl::Milliseconds(2);
+constexpr absl::Duration kTroubleCheck = absl::Seconds(1);
 constexpr absl::Duration kPeerCheck = absl::Milliseconds(20);
 constexpr std::size_t kMostCandidates = 64;
 constexpr std::uint32_t kControlSlots = 32;
@@ -62,7 +63,7 @@ absl::StatusOr<Connection> Rendezvous::Meet(absl::FunctionRef<absl::StatusOr<Agr
     }
     absl::Status status = agreement.ok() ? OpenDataChannels(*connection) : agreement.status();
     if (status.ok()) {
-      events_.Send(EventKind::kConnected);
+      events_.Send(EventKind::kConnected, connection->Describe());
       return connection;
     }
     connection->link->SendFailure(status);
@@ -76,6 +77,10 @@ void Rendezvous::HintAtFailure(const absl::Status& failure) {
   last_failure_ = failure;
   events_.Send(EventKind::kHint,
                fmt::format("a peer came and failed: {}; waiting for the next one", StatusText(failure)));
+}
+
+void Rendezvous::HintAtTrouble() {
+  if (events_.has_listener()) events_.HintAtTrouble(transport_->Trouble());
 }
 
 absl::StatusOr<Connection> Rendezvous::ConnectPeer(absl::Time deadline) {
@@ -104,7 +109,8 @@ absl::StatusOr<Connection> Rendezvous::AcceptPeer(absl::Time deadline) {
       absl::SleepFor(kLookAround);
       continue;
     }
-    auto control = AcceptControl(candidates_.empty() ? deadline : std::min(deadline, now + kLookAround));
+    HintAtTrouble();
+    auto control = AcceptControl(std::min(deadline, now + (candidates_.empty() ? kTroubleCheck : kLookAround)));
     if (absl::IsDeadlineExceeded(control.status())) continue;
     if (!control.ok()) return control.status();
     if (absl::Status added = AddCandidate(*std::move(control)); !added.ok()) return added;
@@ -159,6 +165,7 @@ absl::StatusOr<std::unique_ptr<Channel>> Rendezvous::ConnectControl(absl::Time d
                                                 absl::FormatDuration(options_.peer_timeout)));
     }
     if (!told) events_.Send(EventKind::kWaitingForPeer, options_.connect);
+    HintAtTrouble();
     absl::SleepFor(pause);
     pause = std::min(2 * pause, kLongestRetry);
   }

@@ -62,6 +62,7 @@ class Rendezvous {
   absl::Status AddCandidate(std::unique_ptr<Channel> control);
   std::unique_ptr<Candidate> PollCandidates();
   void HintAtFailure(const absl::Status& failure);
+  void HintAtTrouble();
   absl::Status OpenDataChannels(Connection& connection);
   absl::StatusOr<std::unique_ptr<Channel>> OpenDataChannel(const ChannelTicket& ticket, absl::Time deadline);
   absl::StatusOr<std::unique_ptr<Channel>> AcceptDataChannel(ControlLink& link, const ChannelTicket& expected,

@@ -53,6 +53,11 @@ struct SessionCore {
     events.Progress(EventKind::kMoving, all ? bytes : bytes / layout.total_pages() * pages, bytes);
   }
 
+  /// Called now and then: a link that has gone down may come up again, and until then the user knows why all stands still.
+  void ReportTrouble() {
+    if (events.has_listener()) events.HintAtTrouble(transport->Trouble());
+  }
+
   /// Before any buffer ends that a channel may still write to.
   void CloseChannels() {
     connection.push.clear();

@@ -144,6 +144,7 @@ void ThreadedSourceSession::GoQuiet(Phase phase) {
 }
 
 void ThreadedSourceSession::Tick() {
+  core_.ReportTrouble();
   if (engine_->phase() != Phase::kSwitchedOver || !core_.events.has_listener()) return;
   core_.ReportMoved(engine_->fresh().Count());
 }
@@ -158,6 +159,7 @@ absl::Status ThreadedSourceSession::status() const {
 SessionStats ThreadedSourceSession::Stats() const {
   SessionStats stats;
   thread_->Call([&] { stats = engine_->Stats(); });
+  core_.connection.CountLimits(stats);
   stats.switchover_ns = switchover_ns_;
   stats.prepage_rounds = prepage_rounds_;
   stats.metadata_bytes_per_page +=

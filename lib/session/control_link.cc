@@ -8,6 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include "lib/util/status_text.h"
+
 namespace farfault {
 namespace {
 
@@ -95,9 +97,7 @@ std::optional<ControlMessage> ControlLink::Receive() {
   }
   PostSends();
   if (channel_.broken()) {
-    const absl::Status reason = channel_.failure();
-    Fail(absl::UnavailableError(
-        fmt::format("the connection to the peer is lost{}{}", reason.ok() ? "" : ": ", std::string(reason.message()))));
+    Fail(absl::UnavailableError(fmt::format("the connection to the peer is lost{}", Because(channel_.failure()))));
   }
   return std::nullopt;
 }

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "lib/util/mutant.h"
+#include "lib/util/status_text.h"
 
 namespace farfault {
 namespace {
@@ -100,8 +101,9 @@ bool DemandArrivals::Take() {
     if (!progress_.failed()) OnDemanded(page);
   }
   if (reader_.broken() && progress_.phase() == DestinationPhase::kRunning) {
-    progress_.Fail(
-        absl::UnavailableError("the demand channel to the source is lost; pages that are missing here stay parked"));
+    progress_.Fail(absl::UnavailableError(
+        fmt::format("the demand channel to the source is lost{}; pages that are missing here stay parked",
+                    Because(reader_.failure()))));
   }
   return count > 0;
 }

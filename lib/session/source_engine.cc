@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "lib/session/handshake.h"
+#include "lib/util/status_text.h"
 
 namespace farfault {
 namespace {
@@ -44,7 +45,8 @@ bool SourceEngine::Poll() {
   if (phase_ == Phase::kSwitchedOver) progress |= TakeHints();
   progress |= pusher_.Poll();
   if (pusher_.broken()) {
-    Fail(absl::UnavailableError("the push channel to the destination is lost"));
+    Fail(absl::UnavailableError(
+        fmt::format("the push channel to the destination is lost{}", Because(pusher_.failure()))));
     return progress;
   }
   if (phase_ == Phase::kDraining) progress |= SendSwitchOver();

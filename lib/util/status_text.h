@@ -1,6 +1,7 @@
 #ifndef FARFAULT_LIB_UTIL_STATUS_TEXT_H_
 #define FARFAULT_LIB_UTIL_STATUS_TEXT_H_
 
+#include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -11,6 +12,11 @@ namespace farfault {
 /// `status`.
 inline std::string_view StatusText(const absl::Status& status) {
   return {status.message().data(), status.message().size()};
+}
+
+/// ": REASON", to go behind a sentence; empty when there is no reason.
+inline std::string Because(const absl::Status& reason) {
+  return reason.ok() ? std::string() : ": " + std::string(StatusText(reason));
 }
 
 }  // namespace farfault

@@ -15,54 +15,11 @@
 #include "absl/time/clock.h"
 #include "lib/transport/transport.h"
 #include "test/support/rdma.h"
+#include "test/support/verbs_ends.h"
 
 // What only the verbs transport does, and needs a device for; what all transports do is in test/conformance.
 namespace farfault {
 namespace {
-
-constexpr absl::Duration kPatience = absl::Seconds(60);
-
-bool Mentions(const absl::Status& status, std::string_view what) {
-  INFO(status.ToString());
-  return status.ToString().find(what) != std::string::npos;
-}
-
-struct Ends {
-  std::unique_ptr<Channel> connecting;
-  std::unique_ptr<Channel> accepting;
-};
-
-// A channel between two transports, the one listening at `listen` and the other connecting to HOST with `choice`.
-Ends Meet(Transport& connecting, Transport& accepting, const std::string& listen, const std::string& choice) {
-  auto listener = accepting.Listen(listen);
-  INFO(listener.status().ToString());
-  REQUIRE(listener.ok());
-  const std::string bound = (*listener)->address();
-  const std::string target = "verbs://" + RequireRdmaAddress() + bound.substr(bound.rfind(':')) + choice;
-  Ends ends;
-  absl::Status accepted;
-  std::thread accept([&] {
-    auto incoming = (*listener)->Accept(absl::Now() + kPatience);
-    auto channel = incoming.ok() ? (*incoming)->Accept({}) : incoming.status();
-    accepted = channel.status();
-    if (channel.ok()) ends.accepting = *std::move(channel);
-  });
-  auto connected = connecting.Connect(target, {}, {}, absl::Now() + kPatience);
-  if (!connected.ok()) (*listener)->Close();
-  accept.join();
-  INFO(connected.status().ToString() << ", " << accepted.ToString());
-  REQUIRE(connected.ok());
-  REQUIRE(accepted.ok());
-  ends.connecting = *std::move(connected);
-  return ends;
-}
-
-std::unique_ptr<Transport> NewTransport(const std::string& address) {
-  auto transport = MakeTransport(address);
-  INFO(transport.status().ToString());
-  REQUIRE(transport.ok());
-  return *std::move(transport);
-}
 
 std::array<std::byte, 8192>& Page() {
   alignas(4096) static std::array<std::byte, 8192> page;
@@ -70,7 +27,7 @@ std::array<std::byte, 8192>& Page() {
 }
 
 // Whether a WRITE of inline data and a READ of it come through.
-void CheckTraffic(Transport& connecting, Transport& accepting, const Ends& ends) {
+void CheckTraffic(Transport& connecting, Transport& accepting, const VerbsEnds& ends) {
   auto here = connecting.Register(std::span(Page()).first(4096), RemoteAccess::kNone);
   auto there = accepting.Register(std::span(Page()).subspan(4096), RemoteAccess::kReadWrite);
   REQUIRE(here.ok());
@@ -90,10 +47,7 @@ void CheckTraffic(Transport& connecting, Transport& accepting, const Ends& ends)
                                                         .remote_address = (*there)->remote_address(),
                                                         .remote_key = (*there)->remote_key()}};
   REQUIRE(ends.connecting->Post(chain) == PostResult::kOk);
-  std::array<Completion, 1> completion;
-  const absl::Time deadline = absl::Now() + kPatience;
-  while (ends.connecting->Poll(completion) == 0 && absl::Now() < deadline) std::this_thread::yield();
-  CHECK(completion[0].status == CompletionStatus::kOk);
+  CHECK(NextCompletion(*ends.connecting).status == CompletionStatus::kOk);
   CHECK(*reinterpret_cast<std::uint64_t*>(Page().data()) == value);
 }
 
@@ -113,11 +67,11 @@ TEST_CASE("devices, ports and traffic classes can be forced") {
   const std::string device = DeviceName();
   const auto connecting = NewTransport("verbs://" + host + ":1");
   const auto accepting = NewTransport("verbs://" + host + ":0");
-  const Ends ends = Meet(*connecting, *accepting, "verbs://0.0.0.0:0?tclass=106&device=" + device,
-                         "?port=1&tclass=106&device=" + device);
+  const VerbsEnds ends = Meet(*connecting, *accepting, "verbs://0.0.0.0:0?tclass=106&device=" + device,
+                              "?port=1&tclass=106&device=" + device);
   CheckTraffic(*connecting, *accepting, ends);
   const auto none =
-      connecting->Connect("verbs://" + host + ":1?gid=60000&device=" + device, {}, {}, absl::Now() + kPatience);
+      connecting->Connect("verbs://" + host + ":1?gid=60000&device=" + device, {}, {}, absl::Now() + kVerbsPatience);
   CHECK(absl::IsInvalidArgument(none.status()));
   CHECK(Mentions(none.status(), "GID 60000"));
 }
@@ -126,17 +80,20 @@ TEST_CASE("a listener on all interfaces learns its device from who comes, or fro
   const std::string host = RequireRdmaAddress();
   const auto connecting = NewTransport("verbs://" + host + ":1");
   const auto accepting = NewTransport("verbs://0.0.0.0:0");
-  CheckTraffic(*connecting, *accepting, Meet(*connecting, *accepting, "verbs://0.0.0.0:0", ""));
+  CheckTraffic(*connecting, *accepting, Meet(*connecting, *accepting, "verbs://0.0.0.0:0"));
 }
 
 TEST_CASE("limits are what device and address agree on") {
   const std::string host = RequireRdmaAddress();
   const auto connecting = NewTransport("verbs://" + host + ":1");
   const auto accepting = NewTransport("verbs://" + host + ":0");
-  const Ends all = Meet(*connecting, *accepting, "verbs://" + host + ":0", "");
+  const VerbsEnds all = Meet(*connecting, *accepting, "verbs://" + host + ":0");
   CHECK(all.connecting->limits().max_outstanding_reads >= 1);
   CHECK(all.connecting->limits().inline_bytes >= 64);
-  const Ends few = Meet(*connecting, *accepting, "verbs://" + host + ":0", "?reads=1&inline=0");
+  CHECK(all.connecting->limits().mtu >= 256);
+  CHECK(all.connecting->limits().mtu == all.accepting->limits().mtu);
+  CHECK(all.connecting->path().starts_with("RDMA device " + DeviceName() + ", port 1, GID "));
+  const VerbsEnds few = Meet(*connecting, *accepting, "verbs://" + host + ":0", "?reads=1&inline=0");
   CHECK(few.connecting->limits().max_outstanding_reads == 1);
   CHECK(few.connecting->limits().inline_bytes == 64);
   CheckTraffic(*connecting, *accepting, few);
@@ -162,7 +119,7 @@ TEST_CASE("queues that no device has are refused") {
   auto listener = accepting->Listen("verbs://" + host + ":0");
   REQUIRE(listener.ok());
   const auto channel = connecting->Connect(
-      (*listener)->address(), {}, {.send_slots = 1u << 20, .receive_slots = 1u << 20}, absl::Now() + kPatience);
+      (*listener)->address(), {}, {.send_slots = 1u << 20, .receive_slots = 1u << 20}, absl::Now() + kVerbsPatience);
   REQUIRE(!channel.ok());
   CHECK(!absl::IsUnavailable(channel.status()));
   CHECK(Mentions(channel.status(), "RDMA device"));
@@ -172,7 +129,7 @@ TEST_CASE("a refused request says so at this end") {
   const std::string host = RequireRdmaAddress();
   const auto connecting = NewTransport("verbs://" + host + ":1");
   const auto accepting = NewTransport("verbs://" + host + ":0");
-  const Ends ends = Meet(*connecting, *accepting, "verbs://" + host + ":0", "");
+  const VerbsEnds ends = Meet(*connecting, *accepting, "verbs://" + host + ":0");
   auto here = connecting->Register(std::span(Page()).first(4096), RemoteAccess::kNone);
   REQUIRE(here.ok());
   const WorkRequest request{.opcode = Opcode::kRead,
@@ -183,12 +140,77 @@ TEST_CASE("a refused request says so at this end") {
                             .remote_address = (*here)->remote_address(),
                             .remote_key = 0x12345};
   REQUIRE(ends.connecting->Post(request) == PostResult::kOk);
-  std::array<Completion, 1> completion;
-  const absl::Time deadline = absl::Now() + kPatience;
-  while (ends.connecting->Poll(completion) == 0 && absl::Now() < deadline) std::this_thread::yield();
-  CHECK(completion[0].status == CompletionStatus::kError);
+  CHECK(NextCompletion(*ends.connecting).status == CompletionStatus::kError);
   CHECK(absl::IsPermissionDenied(ends.connecting->failure()));
   CHECK(Mentions(ends.connecting->failure(), "READ"));
+}
+
+TEST_CASE("a key that was revoked is refused, and both ends say so") {
+  const std::string host = RequireRdmaAddress();
+  const auto connecting = NewTransport("verbs://" + host + ":1");
+  const auto accepting = NewTransport("verbs://" + host + ":0");
+  const VerbsEnds ends = Meet(*connecting, *accepting, "verbs://" + host + ":0");
+  auto here = connecting->Register(std::span(Page()).first(4096), RemoteAccess::kNone);
+  auto there = accepting->Register(std::span(Page()).subspan(4096), RemoteAccess::kReadWrite);
+  REQUIRE(here.ok());
+  REQUIRE(there.ok());
+  const WorkRequest request{.opcode = Opcode::kWrite,
+                            .signaled = true,
+                            .local = Page().data(),
+                            .length = 8,
+                            .local_key = (*here)->local_key(),
+                            .remote_address = (*there)->remote_address(),
+                            .remote_key = (*there)->remote_key()};
+  REQUIRE(ends.connecting->Post(request) == PostResult::kOk);
+  CHECK(NextCompletion(*ends.connecting).status == CompletionStatus::kOk);
+  there->reset();
+  Page()[4096] = std::byte{77};
+  REQUIRE(ends.connecting->Post(request) == PostResult::kOk);
+  CHECK(NextCompletion(*ends.connecting).status == CompletionStatus::kError);
+  CHECK(Page()[4096] == std::byte{77});
+  CHECK(absl::IsPermissionDenied(ends.connecting->failure()));
+  CHECK(Mentions(ends.connecting->failure(), "revoked"));
+  SleepOn(*ends.accepting, kVerbsPatience);
+  CHECK(!ends.accepting->failure().ok());
+}
+
+TEST_CASE("a connection that is rejected says so, with what to check") {
+  const std::string host = RequireRdmaAddress();
+  const auto connecting = NewTransport("verbs://" + host + ":1");
+  const auto accepting = NewTransport("verbs://" + host + ":0");
+  auto listener = accepting->Listen("verbs://" + host + ":0");
+  REQUIRE(listener.ok());
+  std::thread reject([&] { static_cast<void>((*listener)->Accept(absl::Now() + kVerbsPatience)); });
+  const auto channel = connecting->Connect((*listener)->address(), {}, {}, absl::Now() + kVerbsPatience);
+  reject.join();
+  CHECK(absl::IsPermissionDenied(channel.status()));
+  CHECK(Mentions(channel.status(), (*listener)->address()));
+  CHECK(Mentions(channel.status(), "check the port"));
+}
+
+TEST_CASE("a peer that speaks TCP only is one where nobody listens over RDMA") {
+  const std::string host = RequireRdmaAddress();
+  const auto tcp = NewTransport("tcp://" + host + ":0");
+  auto listener = tcp->Listen("tcp://" + host + ":0");
+  REQUIRE(listener.ok());
+  const std::string address = (*listener)->address();
+  const auto verbs = NewTransport("verbs://" + host + ":1");
+  const auto channel =
+      verbs->Connect("verbs" + address.substr(address.find(':')), {}, {}, absl::Now() + kVerbsPatience);
+  CHECK(absl::IsUnavailable(channel.status()));
+  CHECK(Mentions(channel.status(), "nobody listens"));
+  CHECK(Mentions(channel.status(), "with verbs:// on its side"));
+}
+
+TEST_CASE("a peer that is only silent is asked whether it is there, which nobody notices") {
+  const std::string host = RequireRdmaAddress();
+  const auto connecting = NewTransport("verbs://" + host + ":1");
+  const auto accepting = NewTransport("verbs://" + host + ":0");
+  const VerbsEnds ends = Meet(*connecting, *accepting, "verbs://" + host + ":0");
+  SleepOn(*ends.connecting, absl::Seconds(12));  // Two questions.
+  CHECK(ends.connecting->failure().ok());
+  CHECK(ends.accepting->failure().ok());
+  CheckTraffic(*connecting, *accepting, ends);
 }
 
 TEST_CASE("memory that can only be read can be offered for reading") {

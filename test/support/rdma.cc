@@ -6,10 +6,12 @@
 
 #include "lib/util/rdma_address.h"
 #include "lib/util/status_text.h"
+#include "test/support/rdma_link.h"
 
 namespace farfault {
 
 std::string RequireRdmaAddress() {
+  RdmaLink::AwaitRestored();
   const absl::StatusOr<std::string> address = OwnRdmaAddress();
   if (address.ok()) return *address;
   const std::string reason(StatusText(address.status()));

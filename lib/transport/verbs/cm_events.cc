@@ -19,24 +19,10 @@ bool MakeNonBlocking(int fd) {
   return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
 }
 
-void Dispatch(const rdma_cm_event& event) {
+void DispatchCm(const rdma_cm_event& event) {
   // A request comes with an id of its own, which nobody handles yet.
   const rdma_cm_id* const id = event.event == RDMA_CM_EVENT_CONNECT_REQUEST ? event.listen_id : event.id;
   static_cast<CmEventHandler*>(id->context)->OnCmEvent(event);
-}
-
-void Dispatch(const ibv_async_event& event) {
-  switch (event.event_type) {
-    case IBV_EVENT_QP_FATAL:
-    case IBV_EVENT_QP_REQ_ERR:
-    case IBV_EVENT_QP_ACCESS_ERR:
-      static_cast<QueuePairHandler*>(event.element.qp->qp_context)->OnQueuePairEvent(event.event_type);
-      break;
-    default:
-      // Ports that go down come up again; when not, requests run out of retries. Devices that are removed are told to
-      // every id by the connection manager.
-      break;
-  }
 }
 
 }  // namespace
@@ -74,16 +60,19 @@ void CmEvents::Wake() {
   static_cast<void>(!write(wake_.get(), &one, sizeof(one)));
 }
 
-void CmEvents::Watch(ibv_context* device) {
+void CmEvents::Watch(ibv_context* device, DeviceHandler& handler) {
   const MutexLock lock(&mutex_);
   // Where it cannot be made so, events of the device are read only when poll has seen one.
-  if (devices_[device].watchers++ == 0) static_cast<void>(MakeNonBlocking(device->async_fd));
+  if (devices_[device].handlers.empty()) static_cast<void>(MakeNonBlocking(device->async_fd));
+  devices_[device].handlers.push_back(&handler);
   Wake();
 }
 
-void CmEvents::Unwatch(ibv_context* device) {
+void CmEvents::Unwatch(ibv_context* device, DeviceHandler& handler) {
   const MutexLock lock(&mutex_);
-  if (--devices_[device].watchers == 0) devices_.erase(device);
+  std::vector<DeviceHandler*>& handlers = devices_[device].handlers;
+  std::erase(handlers, &handler);
+  if (handlers.empty()) devices_.erase(device);
 }
 
 std::vector<pollfd> CmEvents::Polled() {
@@ -109,8 +98,25 @@ void CmEvents::Run() {
 void CmEvents::TakeCmEvents() {
   rdma_cm_event* event = nullptr;
   while (rdma_get_cm_event(channel_.get(), &event) == 0) {
-    Dispatch(*event);
+    DispatchCm(*event);
     rdma_ack_cm_event(event);
+  }
+}
+
+void CmEvents::DispatchDevice(const ibv_async_event& event, const std::vector<DeviceHandler*>& handlers) {
+  switch (event.event_type) {
+    case IBV_EVENT_QP_FATAL:
+    case IBV_EVENT_QP_REQ_ERR:
+    case IBV_EVENT_QP_ACCESS_ERR:
+      static_cast<QueuePairHandler*>(event.element.qp->qp_context)->OnQueuePairEvent(event.event_type);
+      break;
+    case IBV_EVENT_DEVICE_FATAL:
+    case IBV_EVENT_PORT_ACTIVE:
+    case IBV_EVENT_PORT_ERR:
+      for (DeviceHandler* const handler : handlers) handler->OnDeviceEvent(event);
+      break;
+    default:
+      break;
   }
 }
 
@@ -121,7 +127,7 @@ void CmEvents::TakeDeviceEvents() {
     pollfd ready{device->async_fd, POLLIN, 0};
     ibv_async_event event{};
     while (poll(&ready, 1, 0) == 1 && ibv_get_async_event(device, &event) == 0) {
-      Dispatch(event);
+      DispatchDevice(event, watched.handlers);
       ibv_ack_async_event(&event);
     }
     watched.dead = (ready.revents & (POLLERR | POLLHUP | POLLNVAL)) != 0;

@@ -35,6 +35,15 @@ class QueuePairHandler {
   ~QueuePairHandler() = default;
 };
 
+/// Who hears what a device has to say of itself and its ports. Called by the events' thread; must not wait.
+class DeviceHandler {
+ public:
+  virtual void OnDeviceEvent(const ibv_async_event& event) = 0;
+
+ protected:
+  ~DeviceHandler() = default;
+};
+
 /// One thread per process hears the connection manager and the devices, so that a channel learns of its peer's end, and
 /// answers it, whether or not its owner polls; and polling needs no system call.
 ///
@@ -48,9 +57,9 @@ class CmEvents {
 
   rdma_event_channel* channel() const { return channel_.get(); }
 
-  /// Hears the device's own events until Unwatch, which has to come as often as Watch.
-  void Watch(ibv_context* device) ABSL_LOCKS_EXCLUDED(mutex_);
-  void Unwatch(ibv_context* device) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// `handler` hears the device's own events until Unwatch.
+  void Watch(ibv_context* device, DeviceHandler& handler) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Unwatch(ibv_context* device, DeviceHandler& handler) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   CmEvents(UniqueEventChannel channel, UniqueFd wake) : channel_(std::move(channel)), wake_(std::move(wake)) {}
@@ -59,13 +68,14 @@ class CmEvents {
   std::vector<pollfd> Polled() ABSL_LOCKS_EXCLUDED(mutex_);
   void TakeCmEvents();
   void TakeDeviceEvents() ABSL_LOCKS_EXCLUDED(mutex_);
+  static void DispatchDevice(const ibv_async_event& event, const std::vector<DeviceHandler*>& handlers);
   void Wake();
 
   const UniqueEventChannel channel_;
   const UniqueFd wake_;
   Mutex mutex_;
   struct Watched {
-    int watchers = 0;
+    std::vector<DeviceHandler*> handlers;
     bool dead = false;  // Its descriptor has nothing but errors any more.
   };
   std::map<ibv_context*, Watched> devices_ ABSL_GUARDED_BY(mutex_);

@@ -18,15 +18,10 @@ constexpr std::uint8_t kReceiverNotReadyDelay = 12;  // 0.64 ms (InfiniBand Arch
 // Of ibv_qp_attr_mask: addresses on Ethernet, which kernels also name where there are none.
 constexpr int kEthernetBits = 0xe00000;
 
-// Fewer than asked for are enough as long as work goes on; the owner sees how many there are.
-absl::StatusOr<std::uint32_t> GrantSlots(std::uint32_t asked, std::uint32_t most, std::string_view device,
-                                         std::string_view what) {
-  if (2 * most < asked) {
-    return absl::FailedPreconditionError(fmt::format(
-        "RDMA device {} has queues for {} {} at most, and this channel needs {}: use another device, or tcp://", device,
-        most, what, asked));
-  }
-  return std::min(asked, most);
+absl::Status QueuesTooSmall(std::string_view device, std::uint64_t most, std::string_view what, std::uint64_t needed) {
+  return absl::FailedPreconditionError(fmt::format(
+      "RDMA device {} has queues for {} {} at most, and this channel needs {}: use another device, or tcp://", device,
+      most, what, needed));
 }
 
 // Asks for less and less inline data, since devices refuse what they do not have instead of giving what they have.
@@ -45,26 +40,30 @@ ibv_qp* CreateOn(rdma_cm_id* id, ibv_pd* domain, ibv_qp_init_attr& attributes) {
 
 }  // namespace
 
+absl::StatusOr<QueueSizes> GrantQueues(const ibv_device_attr& limits, std::string_view device,
+                                       const ChannelOptions& options) {
+  const auto most = static_cast<std::uint32_t>(std::max(1, limits.max_qp_wr));
+  const QueueSizes sizes{std::min(options.send_slots, most - kOwnSlots), options.receive_slots};
+  if (2 * sizes.send_slots < options.send_slots) {
+    return QueuesTooSmall(device, most - kOwnSlots, "requests", (options.send_slots + 1) / 2);
+  }
+  if (sizes.receive_slots > most) return QueuesTooSmall(device, most, "receives", options.receive_slots);
+  const std::uint64_t completions = std::uint64_t{sizes.send_slots} + kOwnSlots + sizes.receive_slots;
+  const auto most_completions = static_cast<std::uint64_t>(std::max(0, limits.max_cqe));
+  if (completions > most_completions) return QueuesTooSmall(device, most_completions, "completions", completions);
+  return sizes;
+}
+
 absl::StatusOr<QueuePair> CreateQueuePair(const VerbsDevice& device, const CmId& id, const ChannelOptions& options,
                                           const VerbsChoice& choice) {
   if (absl::Status slots = CheckSlots(options); !slots.ok()) return slots;
-  const ibv_device_attr& limits = device.attributes();
-  const auto most = static_cast<std::uint32_t>(std::max(1, limits.max_qp_wr));
-  const auto send_slots = GrantSlots(options.send_slots, most - kOwnSlots, device.name(), "requests");
-  if (!send_slots.ok()) return send_slots.status();
-  const auto receive_slots = GrantSlots(options.receive_slots, most, device.name(), "receives");
-  if (!receive_slots.ok()) return receive_slots.status();
-  const std::uint64_t completions = std::uint64_t{*send_slots} + kOwnSlots + *receive_slots;
-  if (completions > static_cast<std::uint64_t>(std::max(0, limits.max_cqe))) {
-    return absl::FailedPreconditionError(fmt::format(
-        "RDMA device {} has completion queues for {} entries at most, and this channel needs {}: use another "
-        "device, or tcp://",
-        device.name(), limits.max_cqe, completions));
-  }
+  const absl::StatusOr<QueueSizes> sizes = GrantQueues(device.attributes(), device.name(), options);
+  if (!sizes.ok()) return sizes.status();
+  const std::uint64_t completions = std::uint64_t{sizes->send_slots} + kOwnSlots + sizes->receive_slots;
 
   QueuePair made;
-  made.send_slots = *send_slots;
-  made.receive_slots = *receive_slots;
+  made.send_slots = sizes->send_slots;
+  made.receive_slots = sizes->receive_slots;
   made.completion_channel.reset(ibv_create_comp_channel(device.context()));
   if (made.completion_channel == nullptr) {
     return RdmaError(fmt::format("RDMA device {} has no completion channel left", device.name()), errno);
@@ -78,20 +77,20 @@ absl::StatusOr<QueuePair> CreateQueuePair(const VerbsDevice& device, const CmId&
   ibv_qp_init_attr attributes{};
   attributes.send_cq = attributes.recv_cq = made.completion_queue.get();
   attributes.qp_type = IBV_QPT_RC;
-  attributes.cap.max_send_wr = *send_slots + kOwnSlots;
-  attributes.cap.max_recv_wr = *receive_slots;
+  attributes.cap.max_send_wr = sizes->send_slots + kOwnSlots;
+  attributes.cap.max_recv_wr = sizes->receive_slots;
   attributes.cap.max_send_sge = attributes.cap.max_recv_sge = 1;
   attributes.cap.max_inline_data = choice.inline_bytes.value_or(QueuePair::kInlineBytes);
   made.queue_pair.reset(CreateOn(id.get(), device.domain(), attributes));
   if (made.queue_pair == nullptr) {
     return RdmaError(fmt::format("RDMA device {} has no queue pair for {} requests and {} receives left", device.name(),
-                                 *send_slots, *receive_slots),
+                                 sizes->send_slots, sizes->receive_slots),
                      errno);
   }
   // Where none was asked for none is used, although some devices have it anyway.
   made.device_inline_bytes = choice.inline_bytes == 0 ? 0 : attributes.cap.max_inline_data;
   if (made.device_inline_bytes >= QueuePair::kInlineBytes) return made;
-  made.bounce_bytes.resize(std::size_t{*send_slots} * QueuePair::kInlineBytes);
+  made.bounce_bytes.resize(std::size_t{sizes->send_slots} * QueuePair::kInlineBytes);
   made.bounce.reset(ibv_reg_mr(device.domain(), made.bounce_bytes.data(), made.bounce_bytes.size(), 0));
   if (made.bounce == nullptr) {
     return RegistrationError(made.bounce_bytes.size(), RemoteAccess::kNone, device.name(), errno);
@@ -105,10 +104,12 @@ ReadDepth ReadDepthOf(const ibv_device_attr& device, const VerbsChoice& choice) 
   return {std::min(most(device.max_qp_init_rd_atom), choice.reads.value_or(254)), most(device.max_qp_rd_atom)};
 }
 
-absl::Status MakeReady(ibv_qp* queue_pair, const CmId& id, std::optional<ReadDepth> depth) {
+absl::Status MakeReady(ibv_qp* queue_pair, const CmId& id, std::optional<ReadDepth> depth,
+                       std::optional<ibv_mtu> peers_mtu) {
   ibv_port_attr port{};
-  const bool infiniband =
-      ibv_query_port(id->verbs, id->port_num, &port) == 0 && port.link_layer == IBV_LINK_LAYER_INFINIBAND;
+  if (const int error = ibv_query_port(id->verbs, id->port_num, &port); error != 0) {
+    return RdmaError("an RDMA device does not tell of its port", error);
+  }
   for (const ibv_qp_state state : {IBV_QPS_INIT, IBV_QPS_RTR, IBV_QPS_RTS}) {
     ibv_qp_attr attributes{};
     attributes.qp_state = state;
@@ -116,7 +117,9 @@ absl::Status MakeReady(ibv_qp* queue_pair, const CmId& id, std::optional<ReadDep
     if (rdma_init_qp_attr(id.get(), &attributes, &mask) != 0) {
       return RdmaError("the connection manager does not tell a queue pair's properties", errno);
     }
-    if (state == IBV_QPS_RTR && infiniband) mask &= ~kEthernetBits;
+    if (state == IBV_QPS_RTR && port.link_layer == IBV_LINK_LAYER_INFINIBAND) mask &= ~kEthernetBits;
+    // Of the connecting end, until here: the listening one may have less.
+    attributes.path_mtu = std::min({attributes.path_mtu, port.active_mtu, peers_mtu.value_or(IBV_MTU_4096)});
     attributes.min_rnr_timer = kReceiverNotReadyDelay;
     if (depth) {
       attributes.max_dest_rd_atomic = depth->peers;
@@ -132,8 +135,8 @@ absl::Status MakeReady(ibv_qp* queue_pair, const CmId& id, std::optional<ReadDep
 absl::StatusOr<ConnectionProperties> PropertiesOf(ibv_qp* queue_pair) {
   ibv_qp_attr attributes{};
   ibv_qp_init_attr unused{};
-  if (const int error = ibv_query_qp(queue_pair, &attributes, IBV_QP_MAX_QP_RD_ATOMIC | IBV_QP_PATH_MTU, &unused);
-      error != 0) {
+  constexpr int kAsked = IBV_QP_MAX_QP_RD_ATOMIC | IBV_QP_PATH_MTU | IBV_QP_PORT | IBV_QP_AV;
+  if (const int error = ibv_query_qp(queue_pair, &attributes, kAsked, &unused); error != 0) {
     return RdmaError("an RDMA connection does not tell its properties", error);
   }
   if (attributes.max_rd_atomic == 0) {
@@ -141,7 +144,11 @@ absl::StatusOr<ConnectionProperties> PropertiesOf(ibv_qp* queue_pair) {
         "the two RDMA devices agree on no READ at all: one of them cannot read (max_qp_init_rd_atom) or be read "
         "(max_qp_rd_atom; `ibv_devinfo -v` shows them)");
   }
-  return ConnectionProperties{attributes.max_rd_atomic, 128u << attributes.path_mtu};
+  return ConnectionProperties{.max_outstanding_reads = attributes.max_rd_atomic,
+                              .mtu = attributes.path_mtu,
+                              .mtu_bytes = 128u << attributes.path_mtu,
+                              .port = attributes.port_num,
+                              .gid = attributes.ah_attr.grh.sgid_index};
 }
 
 }  // namespace farfault

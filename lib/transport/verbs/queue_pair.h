@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -34,6 +35,16 @@ struct QueuePair {
   UniqueMr bounce;
 };
 
+/// How many requests and receives a queue pair takes.
+struct QueueSizes {
+  std::uint32_t send_slots = 0;
+  std::uint32_t receive_slots = 0;
+};
+/// Half of the requests that are asked for are enough, since the owner sees how many there are; receives are all needed.
+/// kFailedPrecondition when the device has less.
+absl::StatusOr<QueueSizes> GrantQueues(const ibv_device_attr& limits, std::string_view device,
+                                       const ChannelOptions& options);
+
 /// Made for `id`, which is bound to `device`, and not connected yet. kFailedPrecondition when the device has no queues
 /// of this size.
 absl::StatusOr<QueuePair> CreateQueuePair(const VerbsDevice& device, const CmId& id, const ChannelOptions& options,
@@ -48,13 +59,18 @@ struct ReadDepth {
 ReadDepth ReadDepthOf(const ibv_device_attr& device, const VerbsChoice& choice);
 
 /// Takes the queue pair to where it receives and sends, since `id` knows of the peer's. rdma_cm's library would do the
-/// same, but has a SEND that finds no receive wait for 655 ms. Without `depth`: as the two ends have agreed.
-absl::Status MakeReady(ibv_qp* queue_pair, const CmId& id, std::optional<ReadDepth> depth);
+/// same, but has a SEND that finds no receive wait for 655 ms, and takes the MTU of the connecting end for both. Without
+/// `depth`: as the two ends have agreed. `peers_mtu` is the most that the peer can do, if it has said so.
+absl::Status MakeReady(ibv_qp* queue_pair, const CmId& id, std::optional<ReadDepth> depth,
+                       std::optional<ibv_mtu> peers_mtu);
 
 /// What both ends have agreed to, once the queue pair is ready.
 struct ConnectionProperties {
   std::uint32_t max_outstanding_reads = 0;
-  std::uint32_t mtu = 0;
+  ibv_mtu mtu{};
+  std::uint32_t mtu_bytes = 0;
+  std::uint8_t port = 0;
+  std::uint8_t gid = 0;  ///< Index in the port's table.
 };
 /// kFailedPrecondition when no READ may be on its way at all.
 absl::StatusOr<ConnectionProperties> PropertiesOf(ibv_qp* queue_pair);

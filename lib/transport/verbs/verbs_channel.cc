@@ -1,12 +1,7 @@
 #include "lib/transport/verbs/verbs_channel.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -14,13 +9,13 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "lib/transport/verbs/port_trouble.h"
 #include "lib/transport/verbs/verbs_error.h"
 
 namespace farfault {
 namespace {
 
 using std::chrono::milliseconds;
-using std::chrono::seconds;
 
 // Numbers of work requests carry which queue they are for.
 constexpr std::uint64_t kReceiveBit = std::uint64_t{1} << 63;
@@ -28,52 +23,31 @@ constexpr std::uint64_t kQuestion = std::uint64_t{1} << 62;
 
 constexpr int kEntriesPerCall = 32;
 constexpr int kCallsPerPoll = 4;
-constexpr unsigned kAcknowledgeAfter = 64;
 
-// A peer that says nothing for so long is asked whether it is still there.
-constexpr seconds kSilence{5};
 // A queue pair in the error state is reminded of what it has not given back after each of these, and then destroyed.
 constexpr milliseconds kUrgeAfter{20};
 constexpr int kMostUrges = 100;
-
-ibv_wr_opcode OpcodeOf(Opcode opcode) {
-  if (opcode == Opcode::kRead) return IBV_WR_RDMA_READ;
-  return opcode == Opcode::kWrite ? IBV_WR_RDMA_WRITE : IBV_WR_SEND;
-}
-
-bool Watch(int epoll, int fd) {
-  epoll_event event{.events = EPOLLIN, .data = {}};
-  return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
-}
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<VerbsChannel>> VerbsChannel::Create(std::unique_ptr<CmId> id, QueuePair queue_pair,
                                                                    std::string who) {
-  UniqueFd epoll(epoll_create1(EPOLL_CLOEXEC));
-  UniqueFd wake(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-  const int completions = queue_pair.completion_channel->fd;
-  const int flags = fcntl(completions, F_GETFL);
-  const bool sound = epoll.valid() && wake.valid() && flags >= 0 &&
-                     fcntl(completions, F_SETFL, flags | O_NONBLOCK) == 0 && Watch(epoll.get(), completions) &&
-                     Watch(epoll.get(), wake.get());
-  if (!sound) return RdmaError("a channel's completions cannot be waited for", errno);
+  absl::StatusOr<CompletionWait> wait = CompletionWait::Create(queue_pair);
+  if (!wait.ok()) return wait.status();
   return std::unique_ptr<VerbsChannel>(
-      new VerbsChannel(std::move(id), std::move(queue_pair), std::move(who), std::move(epoll), std::move(wake)));
+      new VerbsChannel(std::move(id), std::move(queue_pair), std::move(who), *std::move(wait)));
 }
 
-VerbsChannel::VerbsChannel(std::unique_ptr<CmId> id, QueuePair queue_pair, std::string who, UniqueFd epoll,
-                           UniqueFd wake)
+VerbsChannel::VerbsChannel(std::unique_ptr<CmId> id, QueuePair queue_pair, std::string who, CompletionWait wait)
     : failure_(std::move(who)),
-      epoll_(std::move(epoll)),
-      wake_(std::move(wake)),
       id_(std::move(id)),
+      device_((*id_)->verbs),
       parts_(std::move(queue_pair)),
+      wait_(std::move(wait)),
       requests_(parts_.send_slots),
       receives_(parts_.receive_slots),
-      chain_(parts_.send_slots),
-      pieces_(parts_.send_slots),
-      last_sign_of_life_(Clock::now()) {
+      chain_(parts_),
+      silence_(Clock::now()) {
   parts_.queue_pair->qp_context = static_cast<QueuePairHandler*>(this);
 }
 
@@ -85,11 +59,13 @@ VerbsChannel::~VerbsChannel() {
     std::this_thread::yield();
   }
   DestroyQueuePair();
-  if (unacknowledged_ > 0) ibv_ack_cq_events(parts_.completion_queue.get(), unacknowledged_);
+  wait_.AcknowledgeAll();
 }
 
-absl::Status VerbsChannel::MakeReady(std::optional<ReadDepth> depth) {
-  if (absl::Status ready = farfault::MakeReady(parts_.queue_pair.get(), *id_, depth); !ready.ok()) return ready;
+absl::Status VerbsChannel::MakeReady(std::optional<ReadDepth> depth, std::optional<ibv_mtu> peers_mtu) {
+  if (absl::Status ready = farfault::MakeReady(parts_.queue_pair.get(), *id_, depth, peers_mtu); !ready.ok()) {
+    return ready;
+  }
   const absl::StatusOr<ConnectionProperties> properties = PropertiesOf(parts_.queue_pair.get());
   if (!properties.ok()) return properties.status();
   properties_ = *properties;
@@ -100,7 +76,13 @@ ChannelLimits VerbsChannel::limits() const {
   return {.send_slots = parts_.send_slots,
           .receive_slots = parts_.receive_slots,
           .max_outstanding_reads = properties_.max_outstanding_reads,
-          .inline_bytes = std::max(parts_.device_inline_bytes, QueuePair::kInlineBytes)};
+          .inline_bytes = chain_.inline_bytes(),
+          .mtu = properties_.mtu_bytes};
+}
+
+std::string VerbsChannel::path() const {
+  return fmt::format("RDMA device {}, port {}, GID {}", ibv_get_device_name(device_->device), properties_.port,
+                     properties_.gid);
 }
 
 void VerbsChannel::Close() {
@@ -109,12 +91,12 @@ void VerbsChannel::Close() {
 }
 
 void VerbsChannel::Break(const Failure& failure) {
-  if (!failure_.Record(failure)) return;
+  // Of a peer that cannot be reached this end may know why.
+  const bool asks = failure.code == absl::StatusCode::kUnavailable && !failure_.broken();
+  if (!failure_.Record(failure, asks ? PortTrouble(device_, properties_.port) : "")) return;
   Disconnect();
-  wake_pending_.store(true, std::memory_order_release);
-  const std::uint64_t one = 1;
-  // The counter cannot overflow: it is raised once.
-  static_cast<void>(!write(wake_.get(), &one, sizeof(one)));
+  // The owner may sleep with nothing posted.
+  wait_.Wake();
 }
 
 // Fails where there is nothing to end any more.
@@ -139,58 +121,27 @@ void VerbsChannel::OnCmEvent(const rdma_cm_event& event) {
     case RDMA_CM_EVENT_DISCONNECTED:
       // Answers the peer, too, if this side was closed at the same time.
       if (failure_.broken()) Disconnect();
-      Break(EventFailure(event.event, event.status));
+      Break(EventFailure(event.event, event.status, ibv_get_device_name(device_->device)));
       break;
     default:
-      Break(EventFailure(event.event, event.status));
+      Break(EventFailure(event.event, event.status, ibv_get_device_name(device_->device)));
   }
 }
 
 void VerbsChannel::OnQueuePairEvent(ibv_event_type event) { Break(EventFailure(event)); }
-
-// Null: sound. Otherwise what is wrong, which no key check would find.
-const char* VerbsChannel::Fill(const WorkRequest& request, std::size_t index) {
-  if (request.opcode == Opcode::kReceive) return "is a receive, which PostReceive is for";
-  ibv_send_wr& wr = chain_[index];
-  ibv_sge& piece = pieces_[index];
-  wr = {};
-  piece = {reinterpret_cast<std::uint64_t>(request.local), request.length, request.local_key};
-  wr.opcode = OpcodeOf(request.opcode);
-  if (request.opcode != Opcode::kSend) {
-    wr.wr.rdma.remote_addr = request.remote_address;
-    wr.wr.rdma.rkey = request.remote_key;
-  }
-  wr.sg_list = &piece;
-  wr.num_sge = request.length > 0 ? 1 : 0;
-  if (!request.inline_data) return nullptr;
-  if (request.opcode == Opcode::kRead) return "is a READ with inline data";
-  if (request.length > limits().inline_bytes) return "has more inline data than ChannelLimits::inline_bytes";
-  if (parts_.bounce == nullptr) {
-    wr.send_flags = IBV_SEND_INLINE;
-    return nullptr;
-  }
-  std::byte* const slot =
-      parts_.bounce_bytes.data() + ((requests_.next() + index) % parts_.send_slots) * QueuePair::kInlineBytes;
-  if (request.length > 0) std::memcpy(slot, request.local, request.length);
-  piece.addr = reinterpret_cast<std::uint64_t>(slot);
-  piece.lkey = parts_.bounce->lkey;
-  return nullptr;
-}
 
 PostResult VerbsChannel::Post(std::span<const WorkRequest> chain) {
   if (failure_.broken()) return PostResult::kBroken;
   if (!requests_.HasRoom(chain.size())) return PostResult::kFull;
   if (chain.empty()) return PostResult::kOk;
   for (std::size_t i = 0; i < chain.size(); ++i) {
-    if (const char* fault = Fill(chain[i], i)) {
+    if (const char* fault = chain_.Fill(i, chain[i], requests_.next() + i)) {
       Break({absl::StatusCode::kInvalidArgument, fmt::format("request {} of a chain {}", i, fault)});
       return PostResult::kBroken;
     }
   }
   for (std::size_t i = 0; i < chain.size(); ++i) {
-    chain_[i].wr_id = requests_.next();
-    chain_[i].next = i + 1 < chain.size() ? &chain_[i + 1] : nullptr;
-    if (requests_.Add(chain[i].id, chain[i].opcode, chain[i].signaled)) chain_[i].send_flags |= IBV_SEND_SIGNALED;
+    if (requests_.Add(chain[i].id, chain[i].opcode, chain[i].signaled)) chain_.AskToSpeak(i);
   }
   return Hand(chain.size()) ? PostResult::kOk : PostResult::kBroken;
 }
@@ -198,9 +149,9 @@ PostResult VerbsChannel::Post(std::span<const WorkRequest> chain) {
 // One call and one doorbell for the whole chain.
 bool VerbsChannel::Hand(std::size_t count) {
   ibv_send_wr* refused = nullptr;
-  const int error = ibv_post_send(parts_.queue_pair.get(), chain_.data(), &refused);
+  const int error = ibv_post_send(parts_.queue_pair.get(), chain_.Link(count), &refused);
   if (error == 0) return true;
-  const auto taken = refused == nullptr ? 0 : static_cast<std::size_t>(refused - chain_.data());
+  const std::size_t taken = refused == nullptr ? 0 : chain_.IndexOf(refused);
   requests_.TakeBack(count - taken);
   requests_.Silence(requests_.next() - taken);
   Break({absl::StatusCode::kInternal, fmt::format("the device refuses a request: {}", std::strerror(error))});
@@ -227,7 +178,7 @@ PostResult VerbsChannel::PostReceive(std::uint64_t id, std::span<std::byte> buff
 void VerbsChannel::TakeCompletion(const ibv_wc& entry) {
   const bool receive = (entry.wr_id & kReceiveBit) != 0;
   const std::uint64_t number = entry.wr_id & ~kReceiveBit;
-  if (number == kQuestion) asked_ = false;
+  if (number == kQuestion) silence_.Answered();
   RequestLedger& ledger = receive ? receives_ : requests_;
   if (entry.status == IBV_WC_SUCCESS) {
     if (number != kQuestion) ledger.Settle(number, Fate::kDone, receive ? entry.byte_len : 0);
@@ -247,31 +198,14 @@ void VerbsChannel::TakeCompletions() {
   for (int i = 0; i < kCallsPerPoll; ++i) {
     const int count = ibv_poll_cq(parts_.completion_queue.get(), kEntriesPerCall, entries.data());
     if (count < 0) Break({absl::StatusCode::kInternal, "the device's completion queue cannot be read"});
-    heard_ = heard_ || count > 0;
+    if (count > 0) silence_.Hear();
     for (int j = 0; j < count; ++j) TakeCompletion(entries[static_cast<std::size_t>(j)]);
     if (count < kEntriesPerCall) break;
   }
 }
 
-// What made the sleep end is taken off the descriptors, or they would stay readable.
-void VerbsChannel::WakeUp() {
-  slept_ = false;
-  ibv_cq* queue = nullptr;
-  void* context = nullptr;
-  if (ibv_get_cq_event(parts_.completion_channel.get(), &queue, &context) == 0) {
-    armed_ = false;
-    if (++unacknowledged_ >= kAcknowledgeAfter) {
-      ibv_ack_cq_events(parts_.completion_queue.get(), std::exchange(unacknowledged_, 0));
-    }
-  }
-  if (!wake_pending_.load(std::memory_order_relaxed)) return;
-  wake_pending_.store(false, std::memory_order_relaxed);
-  std::uint64_t wakes;
-  static_cast<void>(!read(wake_.get(), &wakes, sizeof(wakes)));
-}
-
 std::size_t VerbsChannel::Poll(std::span<Completion> out) {
-  if (slept_) WakeUp();
+  wait_.Settle();
   TakeCompletions();
   if (failure_.broken() && Unsettled()) Urge();
   // Neither kind can starve the other, however small `out` is.
@@ -302,7 +236,7 @@ void VerbsChannel::Urge() {
   DestroyQueuePair();
   requests_.FlushAll();
   receives_.FlushAll();
-  asked_ = false;
+  silence_.Answered();
 }
 
 void VerbsChannel::DestroyQueuePair() {
@@ -316,29 +250,21 @@ void VerbsChannel::DestroyQueuePair() {
   parts_.queue_pair.reset();
 }
 
-// Whoever only waits would never learn that the peer's host has died.
 void VerbsChannel::AskPeer() {
-  const Clock::time_point now = Clock::now();
-  if (std::exchange(heard_, false) || requests_.unsettled() > 0) last_sign_of_life_ = now;
-  if (asked_ || now - last_sign_of_life_ < kSilence) return;
-  last_sign_of_life_ = now;
+  if (!silence_.MustAsk(Clock::now(), requests_.unsettled() > 0)) return;
   // A WRITE of nothing needs no memory at either end.
   ibv_send_wr question{};
   question.wr_id = kQuestion;
   question.opcode = IBV_WR_RDMA_WRITE;
   question.send_flags = IBV_SEND_SIGNALED;
   ibv_send_wr* refused = nullptr;
-  asked_ = ibv_post_send(parts_.queue_pair.get(), &question, &refused) == 0;
+  if (ibv_post_send(parts_.queue_pair.get(), &question, &refused) != 0) silence_.Answered();
 }
 
 bool VerbsChannel::PrepareToSleep() {
-  slept_ = true;
-  if (!armed_) {
-    if (const int error = ibv_req_notify_cq(parts_.completion_queue.get(), 0); error != 0) {
-      Break({absl::StatusCode::kInternal, fmt::format("completions cannot be waited for: {}", std::strerror(error))});
-      return false;
-    }
-    armed_ = true;
+  if (const int error = wait_.Arm(); error != 0) {
+    Break({absl::StatusCode::kInternal, fmt::format("completions cannot be waited for: {}", std::strerror(error))});
+    return false;
   }
   TakeCompletions();
   if (requests_.has_news() || receives_.has_news()) return false;
@@ -347,7 +273,7 @@ bool VerbsChannel::PrepareToSleep() {
   return true;
 }
 
-WaitHandle VerbsChannel::wait_handle() const { return {epoll_.get(), POLLIN}; }
+WaitHandle VerbsChannel::wait_handle() const { return wait_.handle(); }
 
 // When a silent peer is to be asked; its answer, or that there is none, wakes by itself.
 absl::Time VerbsChannel::next_event() const {

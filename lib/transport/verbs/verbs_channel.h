@@ -10,18 +10,19 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "lib/transport/transport.h"
 #include "lib/transport/verbs/cm_events.h"
 #include "lib/transport/verbs/cm_id.h"
+#include "lib/transport/verbs/completion_wait.h"
 #include "lib/transport/verbs/queue_pair.h"
 #include "lib/transport/verbs/request_ledger.h"
+#include "lib/transport/verbs/send_chain.h"
+#include "lib/transport/verbs/silence.h"
 #include "lib/transport/verbs/verbs_failure.h"
 #include "lib/util/mutex.h"
-#include "lib/util/unique_fd.h"
 
 namespace farfault {
 
@@ -43,7 +44,9 @@ class VerbsChannel final : public Channel, private CmEventHandler, private Queue
   /// In the order of their use. The queue pair's number, for the connection manager.
   std::uint32_t number() const { return parts_.queue_pair->qp_num; }
   /// The peer's queue pair is known.
-  absl::Status MakeReady(std::optional<ReadDepth> depth);
+  absl::Status MakeReady(std::optional<ReadDepth> depth, std::optional<ibv_mtu> peers_mtu);
+  /// What came of it.
+  const ConnectionProperties& properties() const { return properties_; }
   /// The connection stands, or this side has accepted it: hears what becomes of it from now on.
   void Start() { id_->Forward(*this); }
 
@@ -56,57 +59,48 @@ class VerbsChannel final : public Channel, private CmEventHandler, private Queue
   absl::Time next_event() const override;
 
   ChannelLimits limits() const override;
+  std::string path() const override;
   bool broken() const override { return failure_.broken(); }
   absl::Status failure() const override { return failure_.status(); }
   void Close() override;
 
  private:
-  using Clock = std::chrono::steady_clock;
+  using Clock = Silence::Clock;
 
-  VerbsChannel(std::unique_ptr<CmId> id, QueuePair queue_pair, std::string who, UniqueFd epoll, UniqueFd wake);
+  VerbsChannel(std::unique_ptr<CmId> id, QueuePair queue_pair, std::string who, CompletionWait wait);
 
   void OnCmEvent(const rdma_cm_event& event) override;
   void OnQueuePairEvent(ibv_event_type event) override;
 
   void Break(const Failure& failure);
   void Disconnect();
-  const char* Fill(const WorkRequest& request, std::size_t index);
   bool Hand(std::size_t count);
   void TakeCompletions();
   void TakeCompletion(const ibv_wc& entry);
-  void WakeUp();
-  bool Unsettled() const { return requests_.unsettled() + receives_.unsettled() + (asked_ ? 1 : 0) > 0; }
+  bool Unsettled() const { return requests_.unsettled() + receives_.unsettled() + (silence_.asked() ? 1 : 0) > 0; }
   void Urge();
   void DestroyQueuePair();
   void AskPeer();
 
   VerbsFailure failure_;
-  // Where the owner is woken by Break, which another thread may call when nothing is posted.
-  const UniqueFd epoll_;
-  const UniqueFd wake_;
   // Guards the end of the connection, which any thread may bring about, against destruction.
   Mutex ending_;
   std::unique_ptr<CmId> id_;
+  ibv_context* const device_;
   QueuePair parts_;
+  CompletionWait wait_;
   ConnectionProperties properties_;
 
   // Owner only.
   RequestLedger requests_;
   RequestLedger receives_;
-  std::vector<ibv_send_wr> chain_;
-  std::vector<ibv_sge> pieces_;
+  SendChain chain_;
   bool receives_first_ = false;
-  bool slept_ = false;
-  bool armed_ = false;
-  unsigned unacknowledged_ = 0;
-  bool asked_ = false;  // Whether the peer is still there.
-  bool heard_ = false;
-  Clock::time_point last_sign_of_life_;
+  Silence silence_;
   Clock::time_point urge_at_;
   int urged_ = 0;
 
   std::atomic<bool> closed_ = false;  // By this side, before anything else broke it.
-  std::atomic<bool> wake_pending_ = false;
 };
 
 }  // namespace farfault

@@ -9,9 +9,11 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "lib/transport/verbs/acceptance.h"
 #include "lib/transport/verbs/queue_pair.h"
 #include "lib/transport/verbs/verbs_channel.h"
 #include "lib/transport/verbs/verbs_error.h"
+#include "lib/util/status_text.h"
 
 namespace farfault {
 namespace {
@@ -31,11 +33,18 @@ absl::Status TooLate(std::string_view where) {
                   where));
 }
 
+std::string_view DeviceNameOf(const CmId& id) {
+  return id->verbs == nullptr ? "" : ibv_get_device_name(id->verbs->device);
+}
+
+absl::Status ErrorOf(const CmId& id, std::string_view where, const CmId::Event& event) {
+  return ConnectError(where, event.type, event.status, event.private_data, DeviceNameOf(id));
+}
+
 absl::Status WaitFor(CmId& id, rdma_cm_event_type wanted, std::string_view where, absl::Time deadline) {
   const std::optional<CmId::Event> event = id.Wait(deadline);
   if (!event) return TooLate(where);
-  if (event->type == wanted) return absl::OkStatus();
-  return ConnectError(where, event->type, event->status, event->private_data);
+  return event->type == wanted ? absl::OkStatus() : ErrorOf(id, where, *event);
 }
 
 // Asks the peer. When it accepts it says RDMA_CM_EVENT_CONNECT_RESPONSE, or on iWARP RDMA_CM_EVENT_ESTABLISHED.
@@ -85,8 +94,9 @@ absl::StatusOr<std::unique_ptr<Channel>> ConnectTo(VerbsTransport& transport, co
     if (!answer.ok()) return answer.status();
     if (attempt < kStaleRetries && IsStale(answer->type, answer->status)) continue;
     const bool accepted = answer->type == RDMA_CM_EVENT_CONNECT_RESPONSE || answer->type == RDMA_CM_EVENT_ESTABLISHED;
-    if (!accepted) return ConnectError(where, answer->type, answer->status, answer->private_data);
-    if (absl::Status ready = (*channel)->MakeReady(std::nullopt); !ready.ok()) return ready;
+    if (!accepted) return ErrorOf(id, where, *answer);
+    const std::optional<ibv_mtu> mtu = DecodeAcceptance(answer->private_data);
+    if (absl::Status ready = (*channel)->MakeReady(std::nullopt, mtu); !ready.ok()) return ready;
     if (answer->type == RDMA_CM_EVENT_CONNECT_RESPONSE && rdma_establish(id.get()) != 0) {
       return RdmaError(fmt::format("the connection to {} cannot be completed", where), errno);
     }
@@ -128,6 +138,7 @@ absl::StatusOr<std::unique_ptr<Channel>> ConnectVerbs(VerbsTransport& transport,
   }
   const auto candidates = ResolveHostPort(kVerbsScheme, address.host_port, ResolveFor::kConnecting);
   if (!candidates.ok()) return candidates.status();
+  if (absl::Status removed = transport.CheckDevice(); !removed.ok()) return removed;
   absl::StatusOr<std::unique_ptr<Channel>> channel = absl::UnavailableError("no address");
   std::size_t left = candidates->size();
   for (const SocketAddress& candidate : *candidates) {
@@ -136,9 +147,11 @@ absl::StatusOr<std::unique_ptr<Channel>> ConnectVerbs(VerbsTransport& transport,
     channel = ConnectTo(transport, address, candidate, private_data, options,
                         left == 1 ? deadline : now + (deadline - now) / left);
     --left;
-    if (!absl::IsUnavailable(channel.status()) && !absl::IsDeadlineExceeded(channel.status())) break;
+    if (!absl::IsUnavailable(channel.status()) && !absl::IsDeadlineExceeded(channel.status())) return channel;
   }
-  return channel;
+  const std::string trouble = transport.Trouble();
+  if (trouble.empty()) return channel;
+  return absl::Status(channel.status().code(), fmt::format("{}; {}", StatusText(channel.status()), trouble));
 }
 
 }  // namespace farfault

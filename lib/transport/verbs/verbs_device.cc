@@ -4,6 +4,7 @@
 
 #include <cerrno>
 
+#include "lib/transport/verbs/port_trouble.h"
 #include "lib/transport/verbs/verbs_error.h"
 
 namespace farfault {
@@ -17,6 +18,35 @@ absl::StatusOr<std::unique_ptr<VerbsDevice>> VerbsDevice::Open(ibv_context* cont
   UniquePd domain(ibv_alloc_pd(context));
   if (domain == nullptr) return RdmaError(fmt::format("RDMA device {} has no protection domain left", name), errno);
   return std::unique_ptr<VerbsDevice>(new VerbsDevice(context, events, std::move(domain), attributes));
+}
+
+void VerbsDevice::Use(std::uint8_t port) {
+  const MutexLock lock(&mutex_);
+  if (used_.insert(port).second) news_.store(true, std::memory_order_release);
+}
+
+std::string VerbsDevice::Trouble() {
+  const MutexLock lock(&mutex_);
+  if (news_.exchange(false, std::memory_order_acq_rel)) {
+    trouble_ = TroubleOf(context_, used_.empty() ? PortsOf(attributes_) : used_);
+  }
+  return trouble_;
+}
+
+std::string TroubleOf(ibv_context* device, const std::set<std::uint8_t>& ports) {
+  std::string first;
+  for (const std::uint8_t port : ports) {
+    std::string trouble = PortTrouble(device, port);
+    if (trouble.empty()) return {};
+    if (first.empty()) first = std::move(trouble);
+  }
+  return first;
+}
+
+std::set<std::uint8_t> PortsOf(const ibv_device_attr& device) {
+  std::set<std::uint8_t> ports;
+  for (std::uint8_t port = 1; port <= device.phys_port_cnt; ++port) ports.insert(port);
+  return ports;
 }
 
 }  // namespace farfault

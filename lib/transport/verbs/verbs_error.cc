@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "lib/transport/verbs/port_trouble.h"
+
 namespace farfault {
 namespace {
 
@@ -40,13 +42,18 @@ std::string ErrorText(int error) { return std::strerror(error < 0 ? -error : err
 absl::Status Rejected(std::string_view where, int reason, std::span<const std::byte> private_data) {
   const std::string_view text(reinterpret_cast<const char*>(private_data.data()), private_data.size());
   if (text.starts_with(kRejection)) {
-    return absl::PermissionDeniedError(fmt::format("the peer at {} rejected the connection", where));
+    return absl::PermissionDeniedError(
+        fmt::format("the peer at {} rejected the connection: it waits for another peer, or has one already; check the "
+                    "port, and that both ends are of the same session",
+                    where));
   }
   switch (reason) {
     case kRejectInvalidService:
     case -ECONNREFUSED:  // iWARP
-      return absl::UnavailableError(
-          fmt::format("nobody listens at {}: start the peer, or check the host and the port", where));
+      return absl::UnavailableError(fmt::format(
+          "nobody listens at {} over RDMA: start the peer, with verbs:// on its side, too, or check the host "
+          "and the port",
+          where));
     case kRejectByConsumer:
       return absl::UnavailableError(fmt::format(
           "what listens at {} took no notice of the request: it stopped, is overloaded or is not farfault", where));
@@ -127,8 +134,10 @@ absl::Status ResolveError(std::string_view where, int error) {
     case ENODEV:
     case EADDRNOTAVAIL:
       return absl::UnavailableError(fmt::format(
-          "{} is not reached through an RDMA device of this host: its route (`ip route get`) must lead over "
-          "the network interface of one that is up (`rdma link` shows both); {}",
+          "{} is not reached through an RDMA device of this host: its route (`ip route get`) must lead over the "
+          "network "
+          "interface of one (`rdma link` shows both) that is up and has the route's source address, from which the "
+          "device's GID follows (`ip address`); {}",
           where, kMakeDevice));
     case ETIMEDOUT:
     case EHOSTUNREACH:
@@ -147,7 +156,7 @@ absl::Status ResolveError(std::string_view where, int error) {
 }
 
 absl::Status ConnectError(std::string_view where, rdma_cm_event_type event, int status,
-                          std::span<const std::byte> private_data) {
+                          std::span<const std::byte> private_data, std::string_view device) {
   switch (event) {
     case RDMA_CM_EVENT_REJECTED:
       return Rejected(where, status, private_data);
@@ -157,11 +166,10 @@ absl::Status ConnectError(std::string_view where, rdma_cm_event_type event, int 
     case RDMA_CM_EVENT_UNREACHABLE:
       return absl::UnavailableError(
           fmt::format("the host of {} did not answer: check that it is up, has an RDMA device at this address, and "
-                      "that no firewall "
-                      "drops RoCE (UDP port 4791)",
+                      "that no firewall drops RoCE (UDP port 4791); without RDMA there, use tcp:// at both ends",
                       where));
     case RDMA_CM_EVENT_DEVICE_REMOVAL:
-      return absl::UnavailableError(fmt::format("this host's RDMA device was removed while connecting to {}", where));
+      return absl::FailedPreconditionError(fmt::format("cannot connect to {}: {}", where, RemovedText(device)));
     default:
       return absl::UnavailableError(
           fmt::format("no connection to {}: {} ({})", where, rdma_event_str(event), ErrorText(status)));
@@ -234,13 +242,13 @@ Failure CompletionFailure(Opcode opcode, ibv_wc_status status) {
   }
 }
 
-Failure EventFailure(rdma_cm_event_type event, int status) {
+Failure EventFailure(rdma_cm_event_type event, int status, std::string_view device) {
   switch (event) {
     case RDMA_CM_EVENT_DISCONNECTED:
     case RDMA_CM_EVENT_REJECTED:
       return {absl::StatusCode::kUnavailable, "the peer closed the channel, or its process ended", true};
     case RDMA_CM_EVENT_DEVICE_REMOVAL:
-      return {absl::StatusCode::kUnavailable, "this host's RDMA device was removed"};
+      return {absl::StatusCode::kUnavailable, RemovedText(device)};
     default:
       return {
           absl::StatusCode::kUnavailable,

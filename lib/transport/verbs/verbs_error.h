@@ -34,9 +34,10 @@ absl::Status ResolveError(std::string_view where, int error);
 
 /// What comes with a rejection by farfault, to tell it from one by the connection manager.
 inline constexpr std::string_view kRejection = "farfault: rejected\n";
-/// The attempt to connect to `where` ended with this event. kPermissionDenied, kUnavailable, kFailedPrecondition.
+/// The attempt to connect to `where` ended with this event. kPermissionDenied, kUnavailable; kFailedPrecondition when
+/// `device`, this host's, was removed.
 absl::Status ConnectError(std::string_view where, rdma_cm_event_type event, int status,
-                          std::span<const std::byte> private_data);
+                          std::span<const std::byte> private_data, std::string_view device);
 /// The connection manager rejected the request because it believes that this queue pair is connected already: an
 /// earlier process had one of the same number. Another attempt has another queue pair.
 bool IsStale(rdma_cm_event_type event, int status);
@@ -51,7 +52,8 @@ struct Failure {
   bool generic = false;
 };
 Failure CompletionFailure(Opcode opcode, ibv_wc_status status);
-Failure EventFailure(rdma_cm_event_type event, int status);
+/// `device` is the name of this host's.
+Failure EventFailure(rdma_cm_event_type event, int status, std::string_view device);
 Failure EventFailure(ibv_event_type event);
 
 }  // namespace farfault

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -21,11 +22,13 @@ class VerbsFailure {
   /// `who` begins the message: "channel 'demand' with verbs://192.0.2.7:7000".
   explicit VerbsFailure(std::string who) : who_(std::move(who)) {}
 
-  /// True: the channel was not broken before.
-  bool Record(const Failure& failure) ABSL_LOCKS_EXCLUDED(mutex_) {
+  /// True: the channel was not broken before. `trouble` is what is known to be wrong at this end.
+  bool Record(const Failure& failure, std::string_view trouble = {}) ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(&mutex_);
     if (status_.ok() || (generic_ && !failure.generic)) {
-      status_ = absl::Status(failure.code, fmt::format("{}: {}", who_, failure.text));
+      if (trouble_.empty()) trouble_ = trouble;
+      status_ = absl::Status(failure.code,
+                             fmt::format("{}: {}{}{}", who_, failure.text, trouble_.empty() ? "" : "; ", trouble_));
       generic_ = failure.generic;
     }
     return !broken_.exchange(true, std::memory_order_seq_cst);
@@ -41,6 +44,7 @@ class VerbsFailure {
   const std::string who_;
   mutable Mutex mutex_;
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
+  std::string trouble_ ABSL_GUARDED_BY(mutex_);
   bool generic_ ABSL_GUARDED_BY(mutex_) = false;
   std::atomic<bool> broken_ = false;
 };

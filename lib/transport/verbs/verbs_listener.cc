@@ -11,6 +11,8 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "lib/transport/verbs/acceptance.h"
+#include "lib/transport/verbs/port_trouble.h"
 #include "lib/transport/verbs/queue_pair.h"
 #include "lib/transport/verbs/verbs_channel.h"
 #include "lib/transport/verbs/verbs_error.h"
@@ -90,8 +92,11 @@ class VerbsIncomingChannel final : public IncomingChannel {
   absl::Status Agree(VerbsChannel& channel, const ibv_device_attr& device) {
     ReadDepth depth = ReadDepthOf(device, choice_);
     depth = {std::min(depth.own, most_.own), std::min(depth.peers, most_.peers)};
-    if (absl::Status ready = channel.MakeReady(depth); !ready.ok()) return ready;
+    if (absl::Status ready = channel.MakeReady(depth, std::nullopt); !ready.ok()) return ready;
+    const Acceptance acceptance = EncodeAcceptance(channel.properties().mtu);
     rdma_conn_param parameters{};
+    parameters.private_data = acceptance.data();
+    parameters.private_data_len = static_cast<std::uint8_t>(acceptance.size());
     parameters.responder_resources = depth.peers;
     parameters.initiator_depth = depth.own;
     parameters.rnr_retry_count = 7;  // For ever.
@@ -161,6 +166,7 @@ void VerbsListener::OnCmEvent(const rdma_cm_event& event) {
   if (event.event == RDMA_CM_EVENT_DEVICE_REMOVAL) {
     const MutexLock lock(&mutex_);
     removed_ = true;
+    if (event.id->verbs != nullptr) device_name_ = ibv_get_device_name(event.id->verbs->device);
     changed_.NotifyAll();
   }
   if (event.event != RDMA_CM_EVENT_CONNECT_REQUEST) return;
@@ -187,7 +193,8 @@ absl::StatusOr<std::unique_ptr<IncomingChannel>> VerbsListener::Accept(absl::Tim
   if (!ready) return absl::DeadlineExceededError(fmt::format("nobody connected to {} in time", address_));
   if (id_ == nullptr) return absl::CancelledError(fmt::format("the listener at {} was closed", address_));
   if (removed_) {
-    return absl::UnavailableError(fmt::format("the RDMA device of {} was removed from this host", address_));
+    return absl::FailedPreconditionError(
+        fmt::format("cannot listen at {} any more: {}", address_, RemovedText(device_name_)));
   }
   Request request = std::move(pending_.front());
   pending_.pop_front();

@@ -53,6 +53,7 @@ class VerbsListener final : public Listener, private CmEventHandler {
   std::unique_ptr<CmId> id_ ABSL_GUARDED_BY(mutex_);  // Null: closed.
   std::deque<Request> pending_ ABSL_GUARDED_BY(mutex_);
   bool removed_ ABSL_GUARDED_BY(mutex_) = false;
+  std::string device_name_ ABSL_GUARDED_BY(mutex_);  // Of the one that was removed.
 };
 
 }  // namespace farfault

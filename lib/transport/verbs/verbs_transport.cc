@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "lib/transport/verbs/device_address.h"
 #include "lib/transport/verbs/on_demand.h"
+#include "lib/transport/verbs/port_trouble.h"
 #include "lib/transport/verbs/verbs_connect.h"
 #include "lib/transport/verbs/verbs_error.h"
 #include "lib/transport/verbs/verbs_listener.h"
@@ -91,7 +92,40 @@ absl::StatusOr<VerbsDevice*> VerbsTransport::Use(ibv_context* context) {
       ibv_get_device_name(context->device), device_->name(), device_->name()));
 }
 
-absl::StatusOr<VerbsDevice*> VerbsTransport::DeviceOf(const CmId& id) { return Use(id->verbs); }
+absl::StatusOr<VerbsDevice*> VerbsTransport::DeviceOf(const CmId& id) {
+  absl::StatusOr<VerbsDevice*> device = Use(id->verbs);
+  if (device.ok()) (*device)->Use(id->port_num);
+  return device;
+}
+
+std::string VerbsTransport::Trouble() {
+  {
+    const MutexLock lock(&mutex_);
+    if (device_ != nullptr) return device_->Trouble();
+  }
+  std::string first;
+  for (ibv_context* const device : Devices()) {
+    const std::string_view choice = address_.choice.device;
+    ibv_device_attr attributes{};
+    if (!choice.empty() && choice != ibv_get_device_name(device->device)) continue;
+    if (ibv_query_device(device, &attributes) != 0) continue;
+    std::string trouble = TroubleOf(device, PortsOf(attributes));
+    if (trouble.empty()) return {};
+    if (first.empty()) first = std::move(trouble);
+  }
+  return first;
+}
+
+absl::Status VerbsTransport::CheckDevice() const {
+  const std::vector<ibv_context*> devices = Devices();
+  const MutexLock lock(&mutex_);
+  // Without a choice, one that is left will do.
+  const ibv_context* const device = device_ != nullptr    ? device_->context()
+                                    : devices.size() == 1 ? devices[0]
+                                                          : nullptr;
+  if (device == nullptr || !IsRemoved(device)) return absl::OkStatus();
+  return absl::FailedPreconditionError(RemovedText(ibv_get_device_name(device->device)));
+}
 
 // For memory that is registered before there is any connection.
 absl::StatusOr<VerbsDevice*> VerbsTransport::AnyDevice() {

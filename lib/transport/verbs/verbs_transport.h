@@ -33,11 +33,14 @@ class VerbsTransport final : public Transport {
   absl::StatusOr<std::unique_ptr<Channel>> Connect(std::string_view address, const PrivateData& private_data,
                                                    const ChannelOptions& options, absl::Time deadline) override;
   absl::StatusOr<std::unique_ptr<Listener>> Listen(std::string_view address) override;
+  std::string Trouble() override ABSL_LOCKS_EXCLUDED(mutex_);
 
   CmEvents& events() const { return *events_; }
   /// The one device of this transport, chosen by the first who asks. kFailedPrecondition when `id`, which is bound, is
   /// bound to another.
   absl::StatusOr<VerbsDevice*> DeviceOf(const CmId& id) ABSL_LOCKS_EXCLUDED(mutex_);
+  /// kFailedPrecondition when the device was removed, if one has been chosen.
+  absl::Status CheckDevice() const ABSL_LOCKS_EXCLUDED(mutex_);
   /// This side's address when `choice` names a device; empty, with length 0, otherwise. `family` of the peer's address.
   absl::StatusOr<SocketAddress> OwnAddress(const VerbsChoice& choice, int family) const;
 
@@ -51,7 +54,7 @@ class VerbsTransport final : public Transport {
   const std::shared_ptr<CmEvents> events_;
   const UniqueDeviceList devices_;
   const VerbsAddress address_;
-  Mutex mutex_;
+  mutable Mutex mutex_;
   std::unique_ptr<VerbsDevice> device_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lib/transport/verbs/port_trouble.h"
 #include "lib/transport/verbs/verbs_failure.h"
 
 namespace farfault {
@@ -47,7 +48,7 @@ TEST_CASE("errors of listening carry the code that callers go by, and the addres
 
 absl::Status Rejection(int reason, std::string_view data = {}) {
   const auto* const bytes = reinterpret_cast<const std::byte*>(data.data());
-  return ConnectError(kWhere, RDMA_CM_EVENT_REJECTED, reason, {bytes, data.size()});
+  return ConnectError(kWhere, RDMA_CM_EVENT_REJECTED, reason, {bytes, data.size()}, "rxe0");
 }
 
 TEST_CASE("only the peer's own word is a rejection for good") {
@@ -65,10 +66,10 @@ TEST_CASE("only the peer's own word is a rejection for good") {
 }
 
 TEST_CASE("hosts that cannot be reached may be tried again") {
-  CHECK(absl::IsUnavailable(ConnectError(kWhere, RDMA_CM_EVENT_UNREACHABLE, -ETIMEDOUT, {})));
-  CHECK(absl::IsUnavailable(ConnectError(kWhere, RDMA_CM_EVENT_ADDR_ERROR, -ETIMEDOUT, {})));
-  CHECK(absl::IsUnavailable(ConnectError(kWhere, RDMA_CM_EVENT_ADDR_ERROR, -ENODEV, {})));
-  CHECK(Mentions(ConnectError(kWhere, RDMA_CM_EVENT_ADDR_ERROR, -ENODEV, {}), "rdma link"));
+  CHECK(absl::IsUnavailable(ConnectError(kWhere, RDMA_CM_EVENT_UNREACHABLE, -ETIMEDOUT, {}, "rxe0")));
+  CHECK(absl::IsUnavailable(ConnectError(kWhere, RDMA_CM_EVENT_ADDR_ERROR, -ETIMEDOUT, {}, "rxe0")));
+  CHECK(absl::IsUnavailable(ConnectError(kWhere, RDMA_CM_EVENT_ADDR_ERROR, -ENODEV, {}, "rxe0")));
+  CHECK(Mentions(ConnectError(kWhere, RDMA_CM_EVENT_ADDR_ERROR, -ENODEV, {}, "rxe0"), "rdma link"));
   CHECK(absl::IsInvalidArgument(ResolveError(kWhere, EINVAL)));
 }
 
@@ -91,7 +92,7 @@ TEST_CASE("the reason of a failure outlives what follows from it, and is outlive
   VerbsFailure failure("channel 'demand' with verbs://192.0.2.7:7000");
   CHECK(failure.status().ok());
   CHECK(!failure.broken());
-  CHECK(failure.Record(EventFailure(RDMA_CM_EVENT_DISCONNECTED, 0)));
+  CHECK(failure.Record(EventFailure(RDMA_CM_EVENT_DISCONNECTED, 0, "rxe0")));
   CHECK(failure.broken());
   CHECK(absl::IsUnavailable(failure.status()));
   CHECK(!failure.Record(CompletionFailure(Opcode::kRead, IBV_WC_REM_ACCESS_ERR)));
@@ -107,8 +108,39 @@ TEST_CASE("closing is not overruled by what it brings about") {
   VerbsFailure failure("channel");
   CHECK(failure.Record({absl::StatusCode::kCancelled, "it was closed here"}));
   CHECK(!failure.Record(CompletionFailure(Opcode::kSend, IBV_WC_WR_FLUSH_ERR)));
-  CHECK(!failure.Record(EventFailure(RDMA_CM_EVENT_DISCONNECTED, 0)));
+  CHECK(!failure.Record(EventFailure(RDMA_CM_EVENT_DISCONNECTED, 0, "rxe0")));
   CHECK(absl::IsCancelled(failure.status()));
+}
+
+TEST_CASE("a device that was removed is named, with what brings it back") {
+  const Failure removed = EventFailure(RDMA_CM_EVENT_DEVICE_REMOVAL, 0, "rxe7");
+  CHECK(!removed.generic);
+  CHECK(removed.text.find("rxe7 was removed") != std::string::npos);
+  CHECK(removed.text.find("rdma link add rxe7") != std::string::npos);
+  const absl::Status connecting = ConnectError(kWhere, RDMA_CM_EVENT_DEVICE_REMOVAL, 0, {}, "rxe7");
+  // Not worth a retry.
+  CHECK(absl::IsFailedPrecondition(connecting));
+  CHECK(Mentions(connecting, "rxe7 was removed"));
+}
+
+TEST_CASE("what is wrong at this end goes with the reason of the failure, the first and the real one") {
+  VerbsFailure failure("channel 'demand' with verbs://192.0.2.7:7000");
+  CHECK(failure.Record(EventFailure(RDMA_CM_EVENT_DISCONNECTED, 0, "rxe0"), "port 1 is down"));
+  CHECK(Mentions(failure.status(), "port 1 is down"));
+  CHECK(!failure.Record(CompletionFailure(Opcode::kRead, IBV_WC_RETRY_EXC_ERR)));
+  CHECK(Mentions(failure.status(), "does not answer"));
+  CHECK(Mentions(failure.status(), "port 1 is down"));
+}
+
+TEST_CASE("a port that is not active is told with its remedy") {
+  CHECK(PortTroubleText("mlx5_0", 1, IBV_PORT_ACTIVE, true, "eth4").empty());
+  const std::string ethernet = PortTroubleText("mlx5_0", 2, IBV_PORT_DOWN, true, "eth4");
+  CHECK(ethernet.find("port 2 of this host's RDMA device mlx5_0 is down: ") != std::string::npos);
+  CHECK(ethernet.find("ip link set eth4 up") != std::string::npos);
+  const std::string unmanaged = PortTroubleText("mlx5_0", 1, IBV_PORT_INIT, false, "");
+  CHECK(unmanaged.find("is not active (\"init\")") != std::string::npos);
+  CHECK(unmanaged.find("subnet manager") != std::string::npos);
+  CHECK(PortTroubleText("mlx5_0", 1, IBV_PORT_DOWN, false, "").find("cable") != std::string::npos);
 }
 
 }  // namespace

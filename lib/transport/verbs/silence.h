@@ -1,0 +1,39 @@
+#ifndef FARFAULT_LIB_TRANSPORT_VERBS_SILENCE_H_
+#define FARFAULT_LIB_TRANSPORT_VERBS_SILENCE_H_
+
+#include <chrono>
+#include <utility>
+
+namespace farfault {
+
+/// Decides when a peer has been silent for so long that it is asked whether it is still there: whoever only waits would
+/// never learn that the peer's host has died. Owner only.
+class Silence {
+ public:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::seconds kPatience{5};
+
+  explicit Silence(Clock::time_point now) : last_sign_of_life_(now) {}
+
+  /// The device has brought something.
+  void Hear() { heard_ = true; }
+  /// True: ask now, and call Answered when the device has spoken of the question. With requests under way the device
+  /// itself finds out.
+  bool MustAsk(Clock::time_point now, bool requests_under_way) {
+    if (std::exchange(heard_, false) || requests_under_way) last_sign_of_life_ = now;
+    if (asked_ || now - last_sign_of_life_ < kPatience) return false;
+    last_sign_of_life_ = now;
+    return asked_ = true;
+  }
+  void Answered() { asked_ = false; }
+  bool asked() const { return asked_; }
+
+ private:
+  Clock::time_point last_sign_of_life_;
+  bool heard_ = false;
+  bool asked_ = false;
+};
+
+}  // namespace farfault
+
+#endif  // FARFAULT_LIB_TRANSPORT_VERBS_SILENCE_H_

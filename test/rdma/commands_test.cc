@@ -1,0 +1,67 @@
+#include <catch2/catch_test_macros.hpp>
+#include <csignal>
+#include <string>
+#include <vector>
+
+#include "test/support/command_process.h"
+#include "test/support/rdma.h"
+#include "test/support/rdma_link.h"
+#include "test/support/verbs_ends.h"
+
+// The farfault command when the peer or the device fails.
+namespace farfault {
+namespace {
+
+constexpr absl::Duration kPatience = absl::Seconds(240);
+
+std::vector<std::string> Farfault(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), FARFAULT_COMMAND);
+  return arguments;
+}
+
+/// The address that `serve` says it waits at.
+std::string AddressOf(CommandProcess& serve) {
+  REQUIRE(serve.WaitForErr("(Ctrl-C to stop)", kPatience));
+  const std::string err = serve.Err();
+  const std::size_t begin = err.find("verbs://");
+  return err.substr(begin, err.find(' ', begin) - begin);
+}
+
+TEST_CASE("a source that is stopped still serves its pages, since the device does") {
+  const std::string host = RequireRdmaAddress();
+  CommandProcess serve(Farfault({"serve", FARFAULT_COMMAND, "--listen", "verbs://" + host + ":0", "--once"}));
+  CommandProcess fetch(Farfault({"fetch", "--from", AddressOf(serve), "--threads", "1", "--pattern", "random"}));
+  REQUIRE(fetch.WaitForErr("over RDMA device ", kPatience));
+  REQUIRE(fetch.WaitForErr("fetching", kPatience));
+  serve.Signal(SIGSTOP);
+  CHECK(fetch.Wait(kPatience) == 0);
+  INFO(fetch.Err());
+  CHECK(fetch.Out().find("  farfault\n") == 64);
+  serve.Signal(SIGCONT);
+  CHECK(serve.Wait(kPatience) == 0);
+}
+
+TEST_CASE("a demo whose device is removed says so and ends", "[serial]") {
+  RdmaLink link;
+  CommandProcess demo(
+      Farfault({"demo", "--transport", "verbs", "--size", "64M", "--method", "demand", "--demand-only", "10m"}));
+  REQUIRE(demo.WaitForErr("moving", kPatience));
+  link.BeginRemoval();
+  CHECK(demo.Wait(kPatience) == 1);
+  CHECK(Mentions(demo.Err(), "was removed"));
+  CHECK(Mentions(demo.Err(), "rdma link add " + link.device()));
+}
+
+TEST_CASE("a fetch that waits for its source says that the port is down, and ends when the device goes", "[serial]") {
+  RdmaLink link;
+  CommandProcess fetch(Farfault({"fetch", "--from", "verbs://" + link.address() + ":7"}));
+  REQUIRE(fetch.WaitForErr("waiting for a source", kPatience));
+  link.SetDown();
+  CHECK(fetch.WaitForErr("is down", kPatience));
+  link.BeginRemoval();
+  CHECK(fetch.Wait(kPatience) == 1);
+  CHECK(Mentions(fetch.Err(), "was removed"));
+}
+
+}  // namespace
+}  // namespace farfault
