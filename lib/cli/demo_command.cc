@@ -8,7 +8,9 @@
 
 #include "lib/cli/commands.h"
 #include "lib/cli/demo/demo_run.h"
+#include "lib/cli/demo/host_link.h"
 #include "lib/cli/demo/report.h"
+#include "lib/cli/demo/role_support.h"
 #include "lib/cli/demo/roles.h"
 #include "lib/cli/demo/throughput_plot.h"
 #include "lib/cli/option_types.h"
@@ -86,6 +88,54 @@ absl::Status WritePlot(const DemoOptions& options, const DemoRun& run, const std
   if (file) return absl::OkStatus();
   return absl::UnavailableError(
       fmt::format("--plot {}: the file cannot be written; check the folder and its rights", options.plot));
+}
+
+/// One half of a demo on two hosts.
+struct HostOptions {
+  std::string role;
+  std::string listen;
+  std::string connect;
+};
+
+void AddHostOptions(CLI::App& command, HostOptions& options) {
+  CLI::Option* role =
+      command.add_option("--role", options.role,
+                         "On two hosts: source waits for orders; destination gives them, takes all other "
+                         "options and prints the results.\n"
+                         "source$      farfault demo --role source --listen tcp://10.0.0.1:7001\n"
+                         "destination$ farfault demo --role destination --connect tcp://10.0.0.1:7001 "
+                         "--transport verbs");
+  role->type_name("NAME")->check(CLI::IsMember({"source", "destination"}));
+  AddAddress(command, "--listen", options.listen, "Where the source waits for the destination's orders")->needs(role);
+  AddAddress(command, "--connect", options.connect, "Where the source waits")->needs(role);
+}
+
+absl::Status CheckHostOptions(const HostOptions& host, const DemoOptions& options) {
+  const bool source = host.role == "source";
+  const bool fits = host.role.empty() || (source ? host.connect.empty() && !host.listen.empty()
+                                                 : host.listen.empty() && !host.connect.empty());
+  if (!fits)
+    return absl::InvalidArgumentError("--role source goes with --listen, and --role destination with --connect");
+  if (!(host.listen + host.connect).empty() && !(host.listen + host.connect).starts_with("tcp://")) {
+    return absl::InvalidArgumentError(
+        "the source takes orders over tcp://HOST:PORT; what the memory moves over is --transport");
+  }
+  if (!host.role.empty() && options.transport.starts_with("sim")) {
+    return absl::InvalidArgumentError("--transport sim is inside one process: choose tcp or verbs for two hosts");
+  }
+  return absl::OkStatus();
+}
+
+int RunSource(const std::string& listen) {
+  absl::StatusOr<std::unique_ptr<RoleLink>> link = AwaitCoordinator(listen, [](const std::string& address) {
+    fmt::print(stderr, "waiting for farfault demo --role destination --connect {} (Ctrl-C to stop)\n", address);
+  });
+  if (!link.ok()) return Complain(link.status());
+  const absl::Status status = ObeyAsSource(**link, -1);
+  if (status.ok()) return kExitGood;
+  Complain(status);
+  // Threads of the program may still run.
+  FailRole(**link, status);
 }
 
 int RunDemo(const DemoOptions& options) {
@@ -168,8 +218,16 @@ void AddRoleCommand(CLI::App& app, Action& action) {
 void AddDemoCommand(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("demo", "Move a running program's memory and check every page and answer");
   auto options = std::make_shared<DemoOptions>();
+  auto host = std::make_shared<HostOptions>();
   AddOptions(*command, *options);
-  command->callback([&action, options] { action = [options] { return RunDemo(*options); }; });
+  AddHostOptions(*command, *host);
+  command->callback([&action, options, host] {
+    action = [options, host] {
+      if (const absl::Status fits = CheckHostOptions(*host, *options); !fits.ok()) return Complain(fits, kExitUsage);
+      options->source_host = host->connect;
+      return host->role == "source" ? RunSource(host->listen) : RunDemo(*options);
+    };
+  });
   AddRoleCommand(app, action);
 }
 

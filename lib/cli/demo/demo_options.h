@@ -30,6 +30,8 @@ struct DemoOptions {
   absl::Duration after = absl::Milliseconds(500);
   absl::Duration timeout = absl::Minutes(5);
   std::uint64_t corrupt = 0;
+  /// Where a source of another host waits for this one's orders (tcp://HOST:PORT); empty: both are on this host.
+  std::string source_host;
   bool json = false;
   std::string plot;
 };

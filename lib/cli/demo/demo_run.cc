@@ -11,18 +11,14 @@
 
 #include "absl/time/clock.h"
 #include "farfault/guest_memory.h"
+#include "lib/cli/demo/remote_copy.h"
 #include "lib/cli/terminal/units.h"
-#include "lib/cli/workload/index_builder.h"
-#include "lib/util/memory_budget.h"
 #include "lib/util/rdma_address.h"
 #include "lib/util/status_text.h"
 
 namespace farfault {
 namespace {
 
-/// Two images, and for each ledgers, digests, journals and the tables of a session.
-constexpr double kBytesPerByte = 2.15;
-constexpr std::uint64_t kFixedBytes = 256 << 20;
 /// After the last wait of a role has run out, it still has to say so.
 constexpr absl::Duration kGrace = absl::Seconds(15);
 
@@ -38,39 +34,33 @@ DemoRun::DemoRun(const DemoOptions& options, ProgressBar& bar) : options_(option
   guest_.seed = options.seed;
 }
 
-absl::Status DemoRun::CheckMemory() const {
-  const std::uint64_t smallest = guest_.threads * std::max(kMinShardBytes, guest_.page_size);
-  if (guest_.bytes < smallest) {
-    return absl::InvalidArgumentError(fmt::format("--size {} is too small for {} thread(s): the smallest is {}",
-                                                  FormatBytes(guest_.bytes), guest_.threads, FormatBytes(smallest)));
-  }
-  if (options_.hugetlb) return CheckHugePages();
-  const std::uint64_t available = AvailableMemory().bytes;
-  const double most = (static_cast<double>(available) - static_cast<double>(kFixedBytes)) / kBytesPerByte;
-  if (static_cast<double>(guest_.bytes) <= most) return absl::OkStatus();
-  const auto fits = static_cast<std::uint64_t>(std::max(0.0, most)) >> 20;
-  return absl::ResourceExhaustedError(
-      fmt::format("--size {} does not fit: the demo keeps the memory twice, and {} are available here; the largest "
-                  "that fits is --size {}M",
-                  FormatBytes(guest_.bytes), FormatBytes(available), fits));
-}
-
-absl::Status DemoRun::CheckHugePages() const {
-  const std::uint64_t needed = 2 * guest_.bytes / kHugePage;
-  const std::uint64_t free = FreeHugePages();
-  if (free >= needed) return absl::OkStatus();
-  return absl::ResourceExhaustedError(fmt::format(
-      "--hugetlb --size {} needs {} free huge pages of 2 MiB, since the demo keeps the memory twice; {} are "
-      "free. Provide them with: sysctl -w vm.nr_hugepages={}",
-      FormatBytes(guest_.bytes), needed, free, needed));
-}
-
 absl::Status DemoRun::Start() {
-  if (absl::Status found = FindHost(); !found.ok()) return found;
   absl::StatusOr<Judge> judge = Judge::Create(guest_);
   if (!judge.ok()) return judge.status();
   judge_ = std::make_unique<Judge>(*std::move(judge));
+  if (absl::Status started = two_hosts() ? ReachSource() : StartSource(); !started.ok()) return started;
+  if (absl::Status found = FindHost(); !found.ok()) return found;
 
+  if (const absl::Status status = source_->Send("plan", {{"guest", guest_}}); !status.ok()) return status;
+  std::vector<Awaited> ready = {{source_.get(), "source", "ready", {}}};
+  if (const absl::Status status = Await(ready, "source"); !status.ok()) return status;
+  program_summary_ = fmt::format("{} files, {} of text", FormatCount(ready[0].reply["files"].get<std::uint64_t>()),
+                                 FormatBytes(ready[0].reply["text_bytes"].get<std::uint64_t>()));
+  return absl::OkStatus();
+}
+
+absl::Status DemoRun::ReachSource() {
+  absl::StatusOr<std::unique_ptr<RoleLink>> source =
+      ConnectToSource(options_.source_host, absl::Now() + options_.timeout);
+  if (!source.ok()) return source.status();
+  source_ = *std::move(source);
+  absl::StatusOr<std::string> host = OwnHost(*source_);
+  if (!host.ok()) return host.status();
+  host_ = *std::move(host);
+  return absl::OkStatus();
+}
+
+absl::Status DemoRun::StartSource() {
   std::vector<std::string> arguments = {"--judge", std::to_string(judge_->fd())};
   std::vector<int> inherited = {judge_->fd()};
   std::vector<std::unique_ptr<RoleLink>> theirs;
@@ -93,12 +83,6 @@ absl::Status DemoRun::Start() {
   absl::StatusOr<std::unique_ptr<RoleProcess>> process = RoleProcess::Spawn(arguments, inherited);
   if (!process.ok()) return process.status();
   source_process_ = *std::move(process);
-
-  if (const absl::Status status = source_->Send("plan", {{"guest", guest_}}); !status.ok()) return status;
-  std::vector<Awaited> ready = {{source_.get(), "source", "ready", {}}};
-  if (const absl::Status status = Await(ready, "source"); !status.ok()) return status;
-  program_summary_ = fmt::format("{} files, {} of text", FormatCount(ready[0].reply["files"].get<std::uint64_t>()),
-                                 FormatBytes(ready[0].reply["text_bytes"].get<std::uint64_t>()));
   return absl::OkStatus();
 }
 
@@ -131,6 +115,7 @@ MovePlan DemoRun::PlanOf(const Method& method, std::size_t index) const {
   plan.lead_out_ns = absl::ToInt64Nanoseconds(options_.after);
   plan.demand_only_ns = absl::ToInt64Nanoseconds(options_.demand_only);
   plan.corrupt = options_.corrupt;
+  plan.two_hosts = two_hosts();
   return plan;
 }
 
@@ -160,13 +145,19 @@ absl::StatusOr<MethodResult> DemoRun::Move(std::size_t index) {
   std::vector<Awaited> listening = {{destination, "destination", "listening", {}}};
   if (absl::Status status = Await(listening, title); !status.ok()) return status;
   plan.address = listening[0].reply["address"].get<std::string>();
+  if (two_hosts()) {
+    const absl::StatusOr<ClockOffset> clock = CompareClocks(*source_, absl::Now() + options_.timeout);
+    if (!clock.ok()) return clock.status();
+    source_clock_ = *clock;
+  }
   if (absl::Status status = source_->Send("move", {{"plan", plan}}); !status.ok()) return status;
   std::vector<Awaited> moved = {{source_.get(), "source", "moved", {}}, {destination, "destination", "moved", {}}};
   if (absl::Status status = Await(moved, title); !status.ok()) return status;
   result.source = moved[0].reply["report"].get<SourceReport>();
   result.destination = moved[1].reply["report"].get<DestinationReport>();
+  result.destination.connection["path"] = path_;
 
-  if (absl::Status status = source_->Send("digest"); !status.ok()) return status;
+  if (absl::Status status = source_->Send("digest", {{"two_hosts", two_hosts()}}); !status.ok()) return status;
   std::vector<Awaited> digested = {{source_.get(), "source", "digested", {}}};
   if (absl::Status status = Await(digested, title); !status.ok()) return status;
   if (absl::Status status = destination->Send("verify"); !status.ok()) return status;
@@ -178,12 +169,30 @@ absl::StatusOr<MethodResult> DemoRun::Move(std::size_t index) {
   result.epoch = judge_->epoch();
   result.source_slices = judge_->OperationsPerSlice(Judge::Side::kSource);
   result.destination_slices = judge_->OperationsPerSlice(Judge::Side::kDestination);
+  if (two_hosts()) ToOwnClock(result);
   if (destination_process_ != nullptr) {
     const std::string fate = destination_process_->Reap(absl::Now() + kGrace);
     destination_process_.reset();
     if (!fate.empty()) return absl::InternalError("the destination process " + fate + " after it had finished");
   }
   return result;
+}
+
+void DemoRun::ToOwnClock(MethodResult& result) const {
+  SourceReport& source = result.source;
+  result.clock_error_ns = source_clock_.error_ns;
+  for (std::int64_t* const time : {&source.began_at, &source.stopped_at, &source.epoch}) {
+    *time -= source_clock_.ahead_ns;
+  }
+  const std::int64_t later = std::max<std::int64_t>(0, (source.epoch - result.epoch) / Timeline::kSlice);
+  result.source_slices.assign(static_cast<std::size_t>(later), 0);
+  result.source_slices.insert(result.source_slices.end(), source.slices.begin(), source.slices.end());
+}
+
+absl::Status DemoRun::TakeBookkeeping(std::string_view kind, const nlohmann::json& line) {
+  if (kind == "ledger_complete") return destinations_.back()->Send("ledger");
+  return RemoteCopy::Apply(line,
+                           kind == "ledger" ? judge_->ledger_bytes() : std::as_writable_bytes(judge_->page_digests()));
 }
 
 absl::Status DemoRun::Await(std::vector<Awaited>& awaited, const std::string& title) {
@@ -229,9 +238,14 @@ absl::Status DemoRun::Take(Awaited& from, const std::string& title) {
   } else if (kind == "progress") {
     bar_.Update(title + ": " + (*line)["step"].get<std::string>(), (*line)["done"].get<std::uint64_t>(),
                 (*line)["total"].get<std::uint64_t>());
+  } else if (kind == "ledger" || kind == "ledger_complete" || kind == "digests") {
+    return TakeBookkeeping(kind, *line);
+  } else if (kind == "connected" && from.role == "destination") {
+    path_ = (*line)["path"].get<std::string>();
+    if (said_.insert(path_).second) bar_.Say("over " + path_);
   } else if (kind == "hint") {
     const std::string text = (*line)["text"].get<std::string>();
-    if (hints_said_.insert(text).second) bar_.Say("hint: " + text);
+    if (said_.insert(text).second) bar_.Say("hint: " + text);
   } else if (kind == "error") {
     return absl::InternalError(fmt::format("{}: {}", from.role, (*line)["text"].get<std::string>()));
   }
@@ -262,6 +276,9 @@ absl::Status DemoRun::WithOtherComplaint(absl::Status first, const Awaited& from
 
 std::string DemoRun::FateOf(std::string_view role) {
   const bool own_process = role == "destination" && destination_process_ != nullptr;
+  if (!own_process && source_process_ == nullptr) {
+    return fmt::format("the source at {} has left; what it printed says why", options_.source_host);
+  }
   RoleProcess& process = own_process ? *destination_process_ : *source_process_;
   const std::string fate = process.Reap(absl::Now() + absl::Seconds(2));
   return fmt::format("the {} process {}; if the machine ran out of memory (see dmesg), try a smaller --size", role,

@@ -11,7 +11,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "lib/cli/demo/demo_memory.h"
 #include "lib/cli/demo/demo_options.h"
+#include "lib/cli/demo/host_link.h"
 #include "lib/cli/demo/judge.h"
 #include "lib/cli/demo/plan.h"
 #include "lib/cli/demo/role_link.h"
@@ -29,6 +31,8 @@ struct MethodResult {
   std::int64_t epoch = 0;
   std::vector<std::uint64_t> source_slices;
   std::vector<std::uint64_t> destination_slices;
+  /// By how much times between the two sides may be wrong: they have one clock on one host.
+  std::int64_t clock_error_ns = 0;
 };
 
 /// The demo's coordinator: starts the roles, tells them what to do, and sees that they do it in time.
@@ -36,8 +40,8 @@ class DemoRun {
  public:
   DemoRun(const DemoOptions& options, ProgressBar& bar);
 
-  /// kResourceExhausted when the memory does not suffice, naming the largest size that fits.
-  absl::Status CheckMemory() const;
+  /// See CheckDemoMemory.
+  absl::Status CheckMemory() const { return CheckDemoMemory(options_, guest_); }
   absl::Status Start();
   absl::StatusOr<MethodResult> Move(std::size_t index);
 
@@ -53,9 +57,13 @@ class DemoRun {
     bool done = false;
   };
 
+  bool two_hosts() const { return !options_.source_host.empty(); }
   bool single_process() const { return options_.transport.starts_with("sim"); }
-  absl::Status CheckHugePages() const;
   absl::Status FindHost();
+  absl::Status StartSource();
+  absl::Status ReachSource();
+  void ToOwnClock(MethodResult& result) const;
+  absl::Status TakeBookkeeping(std::string_view kind, const nlohmann::json& line);
   std::string ListenAddress(std::size_t index) const;
   MovePlan PlanOf(const Method& method, std::size_t index) const;
   absl::Status StartDestination(std::size_t index, const MovePlan& plan);
@@ -69,12 +77,14 @@ class DemoRun {
   std::string host_ = "127.0.0.1";
   GuestPlan guest_;
   std::unique_ptr<Judge> judge_;
-  std::unique_ptr<RoleProcess> source_process_;
+  std::unique_ptr<RoleProcess> source_process_;  // Null: on another host.
   std::unique_ptr<RoleProcess> destination_process_;
   std::unique_ptr<RoleLink> source_;
   std::vector<std::unique_ptr<RoleLink>> destinations_;
-  std::set<std::string> hints_said_;
+  std::set<std::string> said_;
+  std::string path_;  // What carried the last move.
   std::string program_summary_;
+  ClockOffset source_clock_;
 };
 
 }  // namespace farfault

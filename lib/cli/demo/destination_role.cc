@@ -7,6 +7,7 @@
 
 #include "absl/time/clock.h"
 #include "farfault/session.h"
+#include "lib/cli/connection_json.h"
 #include "lib/cli/demo/role_support.h"
 #include "lib/cli/demo/roles.h"
 #include "lib/cli/workload/page_check.h"
@@ -82,6 +83,11 @@ absl::Status DestinationRole::Move() {
   report.prepare_ns = MonotonicNanos() - preparing_since;
 
   if (const absl::Status status = (*session)->Activate(timeout); !status.ok()) return While("taking over", status);
+  if (plan_.two_hosts) {
+    // What the program has to know of its own past is on its way beside the memory.
+    const absl::StatusOr<nlohmann::json> ledger = link_.Receive(absl::Now() + timeout);
+    if (!ledger.ok()) return While("waiting for the source's ledger", ledger.status());
+  }
   program_.Start();
   if (const absl::Status status = MoveRest(**session); !status.ok()) return While("moving", status);
   report.resident_at = MonotonicNanos();
@@ -91,7 +97,9 @@ absl::Status DestinationRole::Move() {
   report.resumed_at = program_.first_instruction_at();
   report.first_answer_at = program_.first_answer_at();
   report.answers = program_.operations();
-  CopyStats((*session)->Stats(), report);
+  const SessionStats stats = (*session)->Stats();
+  CopyStats(stats, report);
+  report.connection = ConnectionToJson("", stats);  // The coordinator has heard of the path.
   session->reset();
   Corrupt();
   return link_.Send("moved", {{"report", report}});

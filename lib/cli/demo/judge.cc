@@ -85,6 +85,10 @@ Ledger Judge::ledger(std::size_t shard) const {
   return Ledger::Over({first, entries}, plan_.shard_bytes());
 }
 
+std::span<std::byte> Judge::ledger_bytes() const {
+  return {base_ + sections_.ledger, sections_.digests - sections_.ledger};
+}
+
 std::span<std::uint64_t> Judge::page_digests() const {
   return {reinterpret_cast<std::uint64_t*>(base_ + sections_.digests), plan_.pages()};
 }

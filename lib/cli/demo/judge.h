@@ -35,6 +35,8 @@ class Judge {
 
   Ledger ledger(std::size_t shard) const;
   std::span<std::uint64_t> page_digests() const;
+  /// All ledgers.
+  std::span<std::byte> ledger_bytes() const;
   Timeline timeline(Side side, std::size_t thread) const;
 
   /// Slices begin to be counted anew, from now on. Nobody counts meanwhile.

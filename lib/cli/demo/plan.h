@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 // What the coordinator tells the two roles, and what they report. It travels as JSON.
 namespace farfault {
@@ -34,9 +35,10 @@ struct MovePlan {
   std::int64_t lead_out_ns = 0;     ///< How long it runs at the destination once all is there.
   std::int64_t demand_only_ns = 0;  ///< How long only touched pages move, without a push.
   std::uint64_t corrupt = 0;        ///< Bytes to flip at the destination before the checks: they must notice.
+  bool two_hosts = false;           ///< What the two sides share of a Judge otherwise has to be sent.
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(MovePlan, title, address, push, prepage, predictor, prepage_bytes, timeout_ns,
-                                   lead_in_ns, lead_out_ns, demand_only_ns, corrupt)
+                                   lead_in_ns, lead_out_ns, demand_only_ns, corrupt, two_hosts)
 
 /// What the source saw of a move. Times are CLOCK_MONOTONIC in nanoseconds.
 struct SourceReport {
@@ -49,9 +51,12 @@ struct SourceReport {
   std::uint64_t pages_yielded = 0;
   std::uint64_t hole_pages = 0;
   std::uint64_t wrong_answers = 0;
+  // Of two hosts only.
+  std::int64_t epoch = 0;
+  std::vector<std::uint64_t> slices;
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SourceReport, began_at, stopped_at, prepage_ns, prepaged_bytes, bytes_sent,
-                                   hints_seen, pages_yielded, hole_pages, wrong_answers)
+                                   hints_seen, pages_yielded, hole_pages, wrong_answers, epoch, slices)
 
 struct StallReport {
   std::int64_t p50 = 0;
@@ -79,12 +84,13 @@ struct DestinationReport {
   std::uint64_t duplicates = 0;
   std::uint64_t chunks_collapsed = 0;
   std::uint64_t answers = 0;
+  nlohmann::json connection;  ///< ConnectionToJson.
 
   std::uint64_t pages() const { return demanded + fetched + pushed + prepaged; }
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DestinationReport, resumed_at, first_answer_at, resident_at, prepare_ns,
                                    faults_network, faults_local, stall_ns, bytes, demanded, fetched, pushed, prepaged,
-                                   stale, duplicates, chunks_collapsed, answers)
+                                   stale, duplicates, chunks_collapsed, answers, connection)
 
 /// What the checks at the end found.
 struct Verdict {

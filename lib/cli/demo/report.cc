@@ -55,6 +55,7 @@ nlohmann::json ToJson(const MethodResult& result) {
   const Throughput throughput = ThroughputOf(result);
   return {
       {"method", result.method.name},
+      {"connection", there.connection},
       {"downtime_us", Micros(there.resumed_at - result.source.stopped_at)},
       {"total_ms", Millis(there.resident_at - result.source.began_at)},
       {"faults_network", there.faults_network},
@@ -66,6 +67,7 @@ nlohmann::json ToJson(const MethodResult& result) {
         {"sum", Micros(there.stall_ns.sum)}}},
       {"bytes", there.bytes},
       {"pages", there.pages()},
+      {"clock_error_us", Micros(result.clock_error_ns)},
       {"duplicates", there.duplicates},
       {"verified_pages", result.verdict.verified_pages},
       {"wrong_pages", result.verdict.wrong_pages},

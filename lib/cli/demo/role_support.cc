@@ -38,6 +38,9 @@ EventListener ForwardEvents(RoleLink& link) {
       case EventKind::kListening:
         link.Send("listening", {{"address", event.text}}).IgnoreError();
         break;
+      case EventKind::kConnected:
+        if (!event.text.empty()) link.Send("connected", {{"path", event.text}}).IgnoreError();
+        break;
       case EventKind::kPreparing:
         progress("preparing the destination");
         break;

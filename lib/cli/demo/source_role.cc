@@ -7,6 +7,7 @@
 
 #include "absl/time/clock.h"
 #include "farfault/session.h"
+#include "lib/cli/demo/remote_copy.h"
 #include "lib/cli/demo/role_support.h"
 #include "lib/cli/demo/roles.h"
 #include "lib/cli/workload/corpus.h"
@@ -22,7 +23,7 @@ constexpr std::uint64_t kMaxCorpus = 128 << 20;
 class SourceRole {
  public:
   SourceRole(RoleLink& link, GuestPlan plan, Judge judge, OwnedRegion memory)
-      : link_(link), plan_(plan), judge_(std::move(judge)), memory_(std::move(memory)) {}
+      : link_(link), plan_(plan), judge_(std::move(judge)), memory_(std::move(memory)), ledger_(link, "ledger") {}
 
   absl::Status BuildProgram();
   absl::Status Obey(const nlohmann::json& order);
@@ -30,13 +31,14 @@ class SourceRole {
  private:
   absl::StatusOr<SourceReport> Move(const MovePlan& plan);
   absl::Status PrePage(SourceSession& session, const MovePlan& plan, SourceReport& report);
-  absl::Status Digest();
+  absl::Status Digest(bool two_hosts);
 
   RoleLink& link_;
   const GuestPlan plan_;
   Judge judge_;
   OwnedRegion memory_;
   std::unique_ptr<Program> program_;
+  RemoteCopy ledger_;
 };
 
 absl::Status SourceRole::BuildProgram() {
@@ -63,10 +65,15 @@ absl::Status SourceRole::BuildProgram() {
 }
 
 absl::Status SourceRole::Obey(const nlohmann::json& order) {
-  if (order["kind"] == "digest") return Digest();
+  if (order["kind"] == "digest") return Digest(order.value("two_hosts", false));
+  if (order["kind"] == "clock") return link_.Send("clock", {{"now", MonotonicNanos()}});
   absl::StatusOr<SourceReport> report = Move(order["plan"].get<MovePlan>());
   if (!report.ok()) return report.status();
   report->wrong_answers = program_->wrong_answers();
+  if (order["plan"]["two_hosts"].get<bool>()) {
+    report->epoch = judge_.epoch();
+    report->slices = judge_.OperationsPerSlice(Judge::Side::kSource);
+  }
   return link_.Send("moved", {{"report", *report}});
 }
 
@@ -96,6 +103,11 @@ absl::StatusOr<SourceReport> SourceRole::Move(const MovePlan& plan) {
   if (!predictor.ok()) return predictor.status();
   options.predictor = *std::move(predictor);
 
+  // All but what changes until the program stops.
+  if (plan.two_hosts) {
+    judge_.RestartTimelines();
+    if (absl::Status sent = ledger_.Update(judge_.ledger_bytes()); !sent.ok()) return sent;
+  }
   program_->Start();
   report.began_at = MonotonicNanos();
   absl::StatusOr<std::unique_ptr<SourceSession>> session = SourceSession::Create(*std::move(guest), std::move(options));
@@ -108,6 +120,10 @@ absl::StatusOr<SourceReport> SourceRole::Move(const MovePlan& plan) {
 
   report.stopped_at = MonotonicNanos();
   program_->Stop();
+  if (plan.two_hosts) {
+    if (absl::Status sent = ledger_.Update(judge_.ledger_bytes()); !sent.ok()) return sent;
+    if (absl::Status sent = link_.Send("ledger_complete"); !sent.ok()) return sent;
+  }
   if (const absl::Status status = (*session)->SwitchOver(); !status.ok()) return While("switching over", status);
   if (const absl::Status status = (*session)->WaitUntilDrained(timeout); !status.ok()) return While("moving", status);
   const SessionStats stats = (*session)->Stats();
@@ -118,31 +134,39 @@ absl::StatusOr<SourceReport> SourceRole::Move(const MovePlan& plan) {
   return report;
 }
 
-absl::Status SourceRole::Digest() {
+absl::Status SourceRole::Digest(bool two_hosts) {
   const auto progress = ForwardProgress(link_, "reading the source's pages", plan_.bytes);
   if (const absl::Status status = DigestPages(memory_.region(), judge_.page_digests(), progress); !status.ok()) {
     return status;
+  }
+  if (two_hosts) {
+    RemoteCopy digests(link_, "digests");
+    if (absl::Status sent = digests.Update(std::as_bytes(judge_.page_digests())); !sent.ok()) return sent;
   }
   return link_.Send("digested");
 }
 
 }  // namespace
 
-void PlaySource(RoleLink& link, int judge_fd) {
+absl::Status ObeyAsSource(RoleLink& link, int judge_fd) {
   const absl::StatusOr<nlohmann::json> first = link.Receive(absl::InfiniteFuture());
-  if (!first.ok()) return;
+  if (!first.ok()) return absl::OkStatus();
   const GuestPlan plan = (*first)["guest"].get<GuestPlan>();
-  absl::StatusOr<Judge> judge = Judge::Open(judge_fd, plan, Judge::View::kSource);
-  if (!judge.ok()) FailRole(link, judge.status());
+  absl::StatusOr<Judge> judge = judge_fd < 0 ? Judge::Create(plan) : Judge::Open(judge_fd, plan, Judge::View::kSource);
+  if (!judge.ok()) return judge.status();
   absl::StatusOr<OwnedRegion> memory = AllocateGuest(plan);
-  if (!memory.ok()) FailRole(link, memory.status());
+  if (!memory.ok()) return memory.status();
   SourceRole role(link, plan, *std::move(judge), *std::move(memory));
-  if (const absl::Status status = role.BuildProgram(); !status.ok()) FailRole(link, status);
+  if (absl::Status status = role.BuildProgram(); !status.ok()) return status;
   for (;;) {
     const absl::StatusOr<nlohmann::json> order = link.Receive(absl::InfiniteFuture());
-    if (!order.ok()) return;
-    if (const absl::Status status = role.Obey(*order); !status.ok()) FailRole(link, status);
+    if (!order.ok()) return absl::OkStatus();
+    if (absl::Status status = role.Obey(*order); !status.ok()) return status;
   }
+}
+
+void PlaySource(RoleLink& link, int judge_fd) {
+  if (const absl::Status status = ObeyAsSource(link, judge_fd); !status.ok()) FailRole(link, status);
 }
 
 }  // namespace farfault
