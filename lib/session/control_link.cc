@@ -153,8 +153,7 @@ absl::Status DecodeFailure(std::span<const std::byte> payload) {
   std::string text(reinterpret_cast<const char*>(payload.data()) + sizeof(head),
                    std::min(payload.size() - sizeof(head), kMaxFailureText));
   // It ends up on a terminal.
-  std::ranges::replace_if(
-      text, [](char c) { return c < ' ' || c > '~'; }, '?');
+  std::ranges::replace_if(text, [](char c) { return c < ' ' || c > '~'; }, '?');
   const auto code =
       head.code >= 1 && head.code <= 16 ? static_cast<absl::StatusCode>(head.code) : absl::StatusCode::kUnknown;
   return absl::Status(code, fmt::format("the peer says: {}", text));

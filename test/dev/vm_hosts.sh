@@ -38,13 +38,14 @@ EOT
 cat >destination.sh <<'EOT'
 set -u
 demo() {
-  farfault demo --role destination --connect "tcp://$FARFAULT_PEER_ADDRESS:7001" --transport verbs --size 16M \
-    --demand-only 300ms --json || exit 21
+  farfault demo --role destination --connect "tcp://$FARFAULT_PEER_ADDRESS:7001" --transport verbs --size "$1" \
+    --demand-only 300ms --timeout 15m --json || exit 21
 }
 fetch() { farfault fetch --from "verbs://$FARFAULT_PEER_ADDRESS:7000" "$@"; }
-demo >plain.json
+demo 16M >plain.json
 tc qdisc replace dev eth0 root netem delay 2ms loss 1%
-demo >lossy.json
+# SoftRoCE waits for seconds before it sends again what was lost.
+demo 4M >lossy.json
 tc qdisc del dev eth0 root
 ip link set eth0 mtu 1500
 fetch --rest --json >mtu.json || exit 22
@@ -65,18 +66,19 @@ expect() {
   printf 'FAILED: %s\nwanted: %s\ngot:    %s\n' "$what" "$wanted" "$got"
   failed=1
 }
-times() { grep -c -- "$1" "$2" || true; }
+times() { grep -cs -- "$1" "$2" || true; }
 
 status=0
 image=$BUILD/bin/farfault
 head -c 4000000 "$image" >small
-"$DEV" vm --hosts 2 --time 1200 --env "IMAGE=$image" --env "PATH=$BUILD/bin:$PATH" \
+"$DEV" vm --hosts 2 --time 1400 --env "IMAGE=$image" \
   --source 'exec bash source.sh' --destination 'exec bash destination.sh' >out 2>err || status=$?
 expect "the exit status" 0 "$status"
+declare -A pages=([plain]=4096 [lossy]=1024)
 for link in plain lossy; do
   expect "methods over a link that is $link" 4 "$(times '"method":' $link.json)"
-  expect "methods with every page verified, $link" 4 "$(times '"verified_pages": 4096,' $link.json)"
-  expect "methods without a wrong page, $link" 4 "$(times '"wrong_pages": 0,' $link.json)"
+  expect "methods with every page verified, $link" 4 "$(times "\"verified_pages\": ${pages[$link]}," $link.json)"
+  expect "methods without a wrong page, $link" 4 "$(times '"wrong_pages": 0' $link.json)"
   expect "methods without a wrong answer, $link" 4 "$(times '"wrong_answers": 0' $link.json)"
   expect "an MTU of 4096, $link" 4 "$(times '"mtu": 4096,' $link.json)"
 done

@@ -2,6 +2,7 @@
 #define FARFAULT_LIB_TRANSPORT_VERBS_SILENCE_H_
 
 #include <chrono>
+#include <optional>
 #include <utility>
 
 namespace farfault {
@@ -26,6 +27,10 @@ class Silence {
     return asked_ = true;
   }
   void Answered() { asked_ = false; }
+  /// When MustAsk may come to say so, should nothing be heard until then; none while an answer is due.
+  std::optional<Clock::time_point> when() const {
+    return asked_ ? std::nullopt : std::optional(last_sign_of_life_ + kPatience);
+  }
   bool asked() const { return asked_; }
 
  private:

@@ -277,8 +277,9 @@ WaitHandle VerbsChannel::wait_handle() const { return wait_.handle(); }
 
 // When a silent peer is to be asked; its answer, or that there is none, wakes by itself.
 absl::Time VerbsChannel::next_event() const {
-  if (asked_ || failure_.broken()) return absl::InfiniteFuture();
-  return absl::Now() + absl::FromChrono(last_sign_of_life_ + kSilence - Clock::now());
+  const auto when = silence_.when();
+  if (!when || failure_.broken()) return absl::InfiniteFuture();
+  return absl::Now() + absl::FromChrono(*when - Clock::now());
 }
 
 }  // namespace farfault
