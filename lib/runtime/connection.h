@@ -32,7 +32,7 @@ struct Connection {
   std::size_t demand_channels() const;
   std::size_t push_channels() const;
 
-  /// What carries the data channels and what both ends have agreed on, for people. Empty where there is nothing to tell.
+  /// What carries the data channels and what both ends agreed on, for people. Empty where there is nothing to tell.
   std::string Describe() const;
   /// The same in numbers.
   void CountLimits(SessionStats& stats) const;

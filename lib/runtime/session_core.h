@@ -53,7 +53,7 @@ struct SessionCore {
     events.Progress(EventKind::kMoving, all ? bytes : bytes / layout.total_pages() * pages, bytes);
   }
 
-  /// Called now and then: a link that has gone down may come up again, and until then the user knows why all stands still.
+  /// Called now and then: a link that is down may come up again, and until then the user knows why all stands still.
   void ReportTrouble() {
     if (events.has_listener()) events.HintAtTrouble(transport->Trouble());
   }

@@ -207,8 +207,8 @@ class Transport {
                                                                      RemoteAccess access) = 0;
 
   /// `address` is a full URL. kUnavailable when nobody listens there (worth a retry), kInvalidArgument for a bad
-  /// address, kPermissionDenied when the peer rejected the request, kFailedPrecondition when this end cannot connect any
-  /// more, kDeadlineExceeded.
+  /// address, kPermissionDenied when the peer rejected the request, kFailedPrecondition when this end cannot connect
+  /// any more, kDeadlineExceeded.
   virtual absl::StatusOr<std::unique_ptr<Channel>> Connect(std::string_view address, const PrivateData& private_data,
                                                            const ChannelOptions& options, absl::Time deadline) = 0;
 

@@ -18,8 +18,8 @@ class Corpus {
   static constexpr std::size_t kMaxPassage = 16 << 10;
 
   /// Reads text files below `roots` in an order that `seed` shuffles until it has `max_bytes`, or has opened some
-  /// thousand. Where there is little text, the bytes of the running executable are added, so that there is always some. kNotFound when there is
-  /// nothing at all to read.
+  /// thousand. Where there is little text, the bytes of the running executable are added, so that there is always some.
+  /// kNotFound when there is nothing at all to read.
   static absl::StatusOr<Corpus> Collect(const std::vector<std::string>& roots, std::size_t max_bytes,
                                         std::uint64_t seed);
   /// From where a Debian machine keeps text: documentation, headers, scripts.

@@ -40,7 +40,7 @@ struct QueueSizes {
   std::uint32_t send_slots = 0;
   std::uint32_t receive_slots = 0;
 };
-/// Half of the requests that are asked for are enough, since the owner sees how many there are; receives are all needed.
+/// Half of the requests that are asked for are enough, since the owner sees how many; receives are all needed.
 /// kFailedPrecondition when the device has less.
 absl::StatusOr<QueueSizes> GrantQueues(const ibv_device_attr& limits, std::string_view device,
                                        const ChannelOptions& options);
@@ -59,8 +59,8 @@ struct ReadDepth {
 ReadDepth ReadDepthOf(const ibv_device_attr& device, const VerbsChoice& choice);
 
 /// Takes the queue pair to where it receives and sends, since `id` knows of the peer's. rdma_cm's library would do the
-/// same, but has a SEND that finds no receive wait for 655 ms, and takes the MTU of the connecting end for both. Without
-/// `depth`: as the two ends have agreed. `peers_mtu` is the most that the peer can do, if it has said so.
+/// same, but has a SEND that finds no receive wait for 655 ms, and takes the MTU of the connecting end for both.
+/// Without `depth`: as the two ends have agreed. `peers_mtu` is the most that the peer can do, if it has said so.
 absl::Status MakeReady(ibv_qp* queue_pair, const CmId& id, std::optional<ReadDepth> depth,
                        std::optional<ibv_mtu> peers_mtu);
 

@@ -12,8 +12,8 @@
 
 namespace farfault {
 
-/// Work requests in the words of libibverbs, linked for one call and one doorbell. Owner only; allocates only when it is
-/// made.
+/// Work requests in the words of libibverbs, linked for one call and one doorbell. Owner only; allocates only when it
+/// is made.
 class SendChain {
  public:
   /// Takes inline data through the bounce buffer of `queue_pair`, which outlives this object, where it has one.
