@@ -44,6 +44,7 @@ int RunCommandLine(int argc, char** argv) {
   AddFetchCommand(app, action);
   AddPagerCommand(app, action);
   AddDoctorCommand(app, action);
+  AddQemuMigrateCommand(app, action);
   AddPredictorsCommand(app, action);
   try {
     app.parse(argc, argv);

@@ -17,6 +17,7 @@ void AddServeCommand(CLI::App& app, Action& action);
 void AddFetchCommand(CLI::App& app, Action& action);
 void AddPagerCommand(CLI::App& app, Action& action);
 void AddDoctorCommand(CLI::App& app, Action& action);
+void AddQemuMigrateCommand(CLI::App& app, Action& action);
 void AddPredictorsCommand(CLI::App& app, Action& action);
 
 inline constexpr int kExitGood = 0;

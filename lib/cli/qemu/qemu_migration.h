@@ -1,0 +1,91 @@
+#ifndef FARFAULT_LIB_CLI_QEMU_QEMU_MIGRATION_H_
+#define FARFAULT_LIB_CLI_QEMU_QEMU_MIGRATION_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "farfault/session.h"
+#include "lib/cli/qemu/qemu_monitor.h"
+#include "lib/cli/qemu/ram_agent.h"
+
+namespace farfault {
+
+struct QemuMigrationOptions {
+  std::string source_qmp;
+  std::string destination_qmp;
+  /// The source's agent (FARFAULT_AGENT of the interposer); empty: no pre-paging, and nothing preloaded is needed.
+  std::string agent;
+  /// Where `farfault pager` listens for the source of its guest.
+  std::string pager;
+  /// Where the state of the devices goes from QEMU to QEMU, as in QMP's `migrate`.
+  std::string state_uri;
+  std::string key;
+  std::string predictor = "bubbling";
+  /// For pre-paging; both zero: none.
+  absl::Duration prepage_time = absl::Seconds(1);
+  std::uint64_t prepage_bytes = 0;
+  bool push = true;
+  /// End the source's QEMU once it is not needed.
+  bool quit_source = false;
+  absl::Duration timeout = absl::Minutes(5);
+  EventListener on_event;
+};
+
+struct QemuMigrationReport {
+  /// From the command that stopped the guest until the one that started it at the other end was answered.
+  absl::Duration downtime;
+  /// From the first command until the destination had everything.
+  absl::Duration total;
+  std::uint64_t ram_bytes = 0;
+  PrePageReport prepaged;
+  SessionStats stats;
+};
+
+/// Moves a running guest from one unmodified QEMU to another: farfault its memory, QEMU the state of its devices. One
+/// migration per object; one thread.
+///
+/// Whatever fails before the guest has been started at the destination leaves it running at the source. Afterwards
+/// there is no way back: an error is then the destination's.
+class QemuMigration {
+ public:
+  explicit QemuMigration(QemuMigrationOptions options) : options_(std::move(options)) {}
+
+  absl::StatusOr<QemuMigrationReport> Run();
+
+  /// Whether the guest was told to run at the destination.
+  bool handed_over() const { return handed_over_; }
+
+ private:
+  absl::Status Prepare();
+  absl::Status Connect();
+  absl::Status CheckEnds();
+  absl::Status OpenSession();
+  absl::StatusOr<GuestMemory> SourceMemory();
+  absl::Status PrePage();
+  absl::Status HandOver();
+  absl::Status SwitchOver();
+  absl::Status GoOnAtSource(const absl::Status& why);
+
+  QemuMigrationOptions options_;
+  std::optional<QemuMonitor> source_;
+  std::optional<QemuMonitor> destination_;
+  QemuMachine machine_;
+  std::optional<TrackedRam> tracked_;
+  OwnedRegion ram_;  // Without an agent: the RAM file as it is mapped here.
+  std::unique_ptr<SourceSession> session_;
+  QemuMigrationReport report_;
+  bool paused_by_user_ = false;  // Then it stays paused, wherever it ends up.
+  bool stopped_ = false;         // By us.
+  bool sending_ = false;
+  bool handed_over_ = false;
+};
+
+}  // namespace farfault
+
+#endif  // FARFAULT_LIB_CLI_QEMU_QEMU_MIGRATION_H_

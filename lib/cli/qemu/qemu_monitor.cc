@@ -1,0 +1,140 @@
+#include "lib/cli/qemu/qemu_monitor.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "absl/time/clock.h"
+#include "lib/util/status_text.h"
+
+namespace farfault {
+namespace {
+
+using nlohmann::json;
+
+constexpr absl::Duration kPoll = absl::Microseconds(200);
+constexpr std::string_view kBackendOptions =
+    "-object memory-backend-file,id=ram,size=SIZE,mem-path=/dev/shm/NAME,share=on -machine …,memory-backend=ram";
+
+std::string Text(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+bool Flag(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_boolean() && found->get<bool>();
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> QemuMonitor::MemoryPath(const std::string& backend) {
+  auto path = client_.Execute("qom-get", {{"path", "/objects/" + backend}, {"property", "mem-path"}});
+  if (!path.ok() || !path->is_string()) {
+    return absl::FailedPreconditionError(
+        fmt::format("the {}'s memory backend '{}' has no mem-path: it is not a memory-backend-file, and a memfd "
+                    "without a name would be "
+                    "sent by QEMU itself. Start QEMU with {}",
+                    who(), backend, kBackendOptions));
+  }
+  return path->get<std::string>();
+}
+
+absl::StatusOr<QemuMachine> QemuMonitor::Describe() {
+  QemuMachine machine;
+  auto type = client_.Execute("qom-get", {{"path", "/machine"}, {"property", "type"}});
+  if (!type.ok()) return type.status();
+  machine.type = type->is_string() ? type->get<std::string>() : type->dump();
+  auto backends = client_.Execute("query-memdev");
+  if (!backends.ok()) return backends.status();
+  if (!backends->is_array() || backends->size() != 1 || !backends->front().is_object()) {
+    return absl::FailedPreconditionError(
+        fmt::format("the {}'s QEMU has {} memory backends, and farfault moves guests with one. Start QEMU with {}",
+                    who(), backends->size(), kBackendOptions));
+  }
+  const json& backend = backends->front();
+  machine.backend = Text(backend, "id");
+  machine.prealloc = Flag(backend, "prealloc");
+  const auto size = backend.find("size");
+  if (size != backend.end() && size->is_number_unsigned()) machine.bytes = size->get<std::uint64_t>();
+  auto path = MemoryPath(machine.backend);
+  if (!path.ok()) return path.status();
+  machine.ram_path = *std::move(path);
+  if (!Flag(backend, "share")) {
+    return absl::FailedPreconditionError(
+        fmt::format("the {}'s memory backend '{}' is private, so nobody else sees what the guest writes: say share=on. "
+                    "Start QEMU with {}",
+                    who(), machine.backend, kBackendOptions));
+  }
+  return machine;
+}
+
+absl::StatusOr<std::string> QemuMonitor::RunState() {
+  auto status = client_.Execute("query-status");
+  if (!status.ok()) return status.status();
+  return Text(*status, "status");
+}
+
+absl::Status QemuMonitor::LeaveRamOut() {
+  const json on = {{"capabilities", {{{"capability", "x-ignore-shared"}, {"state", true}}}}};
+  const absl::Status status = client_.Execute("migrate-set-capabilities", on).status();
+  if (!absl::IsFailedPrecondition(status)) return status;
+  return absl::UnimplementedError(
+      fmt::format("{}. farfault needs QEMU's migration capability x-ignore-shared (QEMU 4.0 and later), which leaves "
+                  "shared memory out; it does not go together with postcopy-ram",
+                  std::string(StatusText(status))));
+}
+
+absl::Status QemuMonitor::Stop() { return client_.Execute("stop").status(); }
+absl::Status QemuMonitor::Continue() { return client_.Execute("cont").status(); }
+absl::Status QemuMonitor::Quit() { return client_.Execute("quit").status(); }
+
+absl::Status QemuMonitor::ListenForState(const std::string& uri) {
+  return client_.Execute("migrate-incoming", {{"uri", uri}}).status();
+}
+
+absl::Status QemuMonitor::SendState(const std::string& uri, absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  if (absl::Status status = client_.Execute("migrate", {{"uri", uri}}).status(); !status.ok()) return status;
+  for (;;) {
+    auto progress = client_.Execute("query-migrate");
+    if (!progress.ok()) return progress.status();
+    const std::string state = Text(*progress, "status");
+    if (state == "completed") return absl::OkStatus();
+    if (state == "failed" || state == "cancelled") {
+      const std::string reason = Text(*progress, "error-desc");
+      return absl::AbortedError(fmt::format("the {}'s QEMU could not send the state of its devices to {}: {}", who(),
+                                            uri, reason.empty() ? state : reason));
+    }
+    if (absl::Now() > deadline) {
+      return absl::DeadlineExceededError(
+          fmt::format("the {}'s QEMU has been sending the state of its devices to {} for {}, "
+                      "and is still '{}'",
+                      who(), uri, absl::FormatDuration(timeout), state));
+    }
+    absl::SleepFor(kPoll);
+  }
+}
+
+absl::Status QemuMonitor::WaitForState(absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  for (;;) {
+    const auto state = RunState();
+    if (!state.ok()) return state.status();
+    if (*state == "paused" || *state == "prelaunch") return absl::OkStatus();
+    if (*state != "inmigrate") {
+      return absl::FailedPreconditionError(
+          fmt::format("the {}'s QEMU is '{}' after its devices were loaded, and should be 'paused'", who(), *state));
+    }
+    if (absl::Now() > deadline) {
+      return absl::DeadlineExceededError(fmt::format("the {}'s QEMU has been loading the state of its devices for {}",
+                                                     who(), absl::FormatDuration(timeout)));
+    }
+    absl::SleepFor(kPoll);
+  }
+}
+
+void QemuMonitor::CancelSending() { static_cast<void>(client_.Execute("migrate_cancel")); }
+
+}  // namespace farfault

@@ -1,0 +1,60 @@
+#ifndef FARFAULT_LIB_CLI_QEMU_QEMU_MONITOR_H_
+#define FARFAULT_LIB_CLI_QEMU_QEMU_MONITOR_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "lib/cli/qemu/qmp_client.h"
+
+namespace farfault {
+
+/// What the two ends of a migration have to agree on.
+struct QemuMachine {
+  std::string type;      ///< "pc-q35-7.2-machine".
+  std::string backend;   ///< The only memory backend's id.
+  std::string ram_path;  ///< Its mem-path.
+  std::uint64_t bytes = 0;
+  bool prealloc = false;
+};
+
+/// A QEMU as a migration sees it, on its monitor. One thread. Errors are QmpClient's.
+class QemuMonitor {
+ public:
+  explicit QemuMonitor(QmpClient client) : client_(std::move(client)) {}
+
+  /// kFailedPrecondition when its RAM is not one shared file on a memory backend, with the options that make it one.
+  absl::StatusOr<QemuMachine> Describe();
+  /// "running", "paused", "inmigrate", "postmigrate", …
+  absl::StatusOr<std::string> RunState();
+  /// Switches on that shared RAM is left out of the migration. kUnimplemented: this QEMU cannot.
+  absl::Status LeaveRamOut();
+
+  absl::Status Stop();
+  absl::Status Continue();
+  absl::Status Quit();
+
+  /// At a destination that waits with `-incoming defer`.
+  absl::Status ListenForState(const std::string& uri);
+  /// Sends the state of the devices, and waits until it is away. kAborted: QEMU's reason.
+  absl::Status SendState(const std::string& uri, absl::Duration timeout);
+  /// Waits until the state has been loaded and the guest is paused.
+  absl::Status WaitForState(absl::Duration timeout);
+  /// Gives a migration up that has not ended yet, so that the guest can go on here.
+  void CancelSending();
+
+  const std::string& who() const { return client_.who(); }
+  const std::string& version() const { return client_.version(); }
+
+ private:
+  absl::StatusOr<std::string> MemoryPath(const std::string& backend);
+
+  QmpClient client_;
+};
+
+}  // namespace farfault
+
+#endif  // FARFAULT_LIB_CLI_QEMU_QEMU_MONITOR_H_

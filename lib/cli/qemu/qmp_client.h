@@ -1,0 +1,65 @@
+#ifndef FARFAULT_LIB_CLI_QEMU_QMP_CLIENT_H_
+#define FARFAULT_LIB_CLI_QEMU_QMP_CLIENT_H_
+
+#include <deque>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "lib/util/unique_fd.h"
+
+namespace farfault {
+
+/// A connection to QEMU's monitor in its machine protocol (QMP, docs/interop/qmp-spec). One command at a time; events that
+/// come meanwhile are kept. One thread.
+class QmpClient {
+ public:
+  /// Connects to the UNIX socket of `-qmp unix:PATH,server=on`. `who` names the QEMU in errors ("source"). kUnavailable:
+  /// nobody listens there, or another client is connected (QEMU serves one and lets the others wait); kInvalidArgument:
+  /// what listens there does not speak QMP.
+  static absl::StatusOr<QmpClient> Connect(std::string who, const std::string& path, absl::Duration timeout);
+
+  /// Runs a command and returns what QEMU returned. kFailedPrecondition carries QEMU's own words; kUnimplemented: this
+  /// QEMU does not have the command; kUnavailable: QEMU has gone; kDeadlineExceeded.
+  absl::StatusOr<nlohmann::json> Execute(const std::string& command, const nlohmann::json& arguments,
+                                         absl::Duration timeout);
+  absl::StatusOr<nlohmann::json> Execute(const std::string& command,
+                                         const nlohmann::json& arguments = nlohmann::json::object()) {
+    return Execute(command, arguments, kPatience);
+  }
+
+  /// Waits until `event` has come since the last ForgetEvents and returns its data.
+  absl::StatusOr<nlohmann::json> WaitFor(const std::string& event, absl::Duration timeout);
+  /// The same, and returns when QEMU says that it happened.
+  absl::StatusOr<absl::Time> WaitForTime(const std::string& event, absl::Duration timeout);
+  void ForgetEvents() { events_.clear(); }
+
+  /// "7.2.22".
+  const std::string& version() const { return version_; }
+  const std::string& who() const { return who_; }
+
+ private:
+  static constexpr absl::Duration kPatience = absl::Seconds(10);
+  static constexpr std::size_t kMaxMessage = 4u << 20;
+  static constexpr std::size_t kMaxEvents = 4096;
+
+  QmpClient(std::string who, UniqueFd fd) : who_(std::move(who)), fd_(std::move(fd)) {}
+
+  absl::StatusOr<nlohmann::json> FindEvent(const std::string& event, absl::Duration timeout);
+  absl::Status Greet(absl::Time deadline);
+  absl::Status Send(const nlohmann::json& message, absl::Time deadline);
+  absl::StatusOr<nlohmann::json> ReadMessage(absl::Time deadline);
+  absl::Status Gone(const char* what) const;
+
+  std::string who_;
+  UniqueFd fd_;
+  std::string input_;
+  std::string version_;
+  std::deque<nlohmann::json> events_;
+};
+
+}  // namespace farfault
+
+#endif  // FARFAULT_LIB_CLI_QEMU_QMP_CLIENT_H_
