@@ -95,6 +95,19 @@ run_ctest() {
       "One of them:         ./dev test -R 'its name'"
 }
 
+# For the tests that move the Linux guest of a QEMU.
+find_guest_kernel() {
+  [[ $(uname -m) == x86_64 ]] || return 0
+  if [[ ${CI:-} == true ]]; then
+    need_packages vm
+  elif ! vm_is_set_up; then
+    say "the tests with a guest of QEMU will be skipped: there is no kernel for it (./dev setup fetches one)"
+    return 0
+  fi
+  find_kernel
+  export FARFAULT_GUEST_KERNEL=$VM_KERNEL
+}
+
 # In CI a machine that does not come up is a failure; a user who has never asked for one is not made to install it.
 run_rdma_tests() {
   if [[ $(cached build FARFAULT_WITH_VERBS) == OFF || $(cached build FARFAULT_VERBS_FOUND) != 1 ]]; then

@@ -1,0 +1,103 @@
+#include "test/qemu/scene.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <catch2/catch_test_macros.hpp>
+#include <cstdlib>
+#include <string_view>
+#include <utility>
+
+#include "test/support/skip.h"
+
+namespace farfault {
+namespace {
+
+std::vector<std::string> Farfault(std::vector<std::string> words, const std::vector<std::string>& more) {
+  words.insert(words.begin(), FARFAULT_COMMAND);
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+// What follows `before` on standard error, up to the end of the word.
+std::string WordAfter(const CommandProcess& process, std::string_view before) {
+  const std::string text = process.Err();
+  const std::size_t begin = text.find(before) + before.size();
+  return text.substr(begin, text.find_first_of(" \n,", begin) - begin);
+}
+
+}  // namespace
+
+Scene::Scene() {
+  std::string name = (std::filesystem::temp_directory_path() / "farfault-qemu-XXXXXX").string();
+  REQUIRE(mkdtemp(name.data()) != nullptr);
+  folder_ = name;
+}
+
+Scene::~Scene() {
+  std::error_code ignored;
+  std::filesystem::remove_all(folder_, ignored);
+}
+
+QemuMachine::Spec Scene::Spec(const std::string& name) const {
+  QemuMachine::Spec spec;
+  spec.name = name;
+  spec.folder = folder_;
+  spec.ram_mib = 160;
+  spec.touched_mib = 48;
+  spec.agent = true;
+  return spec;
+}
+
+std::unique_ptr<QemuMachine> Scene::StartGuest(QemuMachine::Spec spec) {
+  auto machine = QemuMachine::Start(spec);
+  if (absl::IsUnavailable(machine.status())) SkipFor(std::string(machine.status().message()));
+  REQUIRE(machine.ok());
+  const auto report = (*machine)->WaitForRounds(1, kPatience);
+  INFO(report.status().ToString());
+  REQUIRE(report.ok());
+  return *std::move(machine);
+}
+
+std::unique_ptr<CommandProcess> Scene::StartPager(const std::vector<std::string>& more) {
+  pager_socket_ = (folder_ / fmt::format("pager-{}", pagers_++)).string();
+  auto pager = std::make_unique<CommandProcess>(
+      Farfault({"pager", "--socket", pager_socket_, "--listen", "tcp://127.0.0.1:0", "--once", "--json"}, more));
+  const bool listens = pager->WaitForErr("waiting for a hypervisor", kPatience);
+  INFO(pager->Err());
+  REQUIRE(listens);
+  return pager;
+}
+
+std::unique_ptr<QemuMachine> Scene::StartDestination(QemuMachine::Spec spec, CommandProcess& pager) {
+  spec.incoming = true;
+  spec.pager_socket = pager_socket_;
+  auto machine = QemuMachine::Start(spec);
+  REQUIRE(machine.ok());
+  const absl::Status monitor = (*machine)->WaitForMonitor(kPatience);
+  INFO(monitor.ToString());
+  REQUIRE(monitor.ok());
+  const bool listens = pager.WaitForErr("tcp://", kPatience);
+  INFO(pager.Err());
+  REQUIRE(listens);
+  pager_address_ = "tcp://" + WordAfter(pager, "tcp://");
+  return *std::move(machine);
+}
+
+std::unique_ptr<CommandProcess> Scene::Migrate(const QemuMachine& source, const QemuMachine& destination,
+                                               const std::vector<std::string>& more) {
+  const std::pair<const char*, std::string> usual[] = {
+      {"--source-qmp", source.qmp_socket()},
+      {"--destination-qmp", destination.qmp_socket()},
+      {"--agent", source.agent_socket()},
+      {"--pager", pager_address_},
+      {"--state", fmt::format("unix:{}", (folder_ / "state").string())},
+  };
+  std::vector<std::string> words = {"qemu-migrate", "--json"};
+  for (const auto& [name, value] : usual) {
+    if (std::find(more.begin(), more.end(), name) == more.end()) words.insert(words.end(), {name, value});
+  }
+  return std::make_unique<CommandProcess>(Farfault(words, more));
+}
+
+}  // namespace farfault
