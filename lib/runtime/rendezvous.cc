@@ -157,12 +157,16 @@ absl::StatusOr<std::unique_ptr<Channel>> Rendezvous::ConnectControl(absl::Time d
   const PrivateData ticket = EncodeTicket(ChannelTicket{});
   absl::Duration pause = kFirstRetry;
   for (bool told = false;; told = true) {
-    auto connected = transport_->Connect(options_.connect, ticket, kControlChannel, deadline);
-    if (connected.ok() || !absl::IsUnavailable(connected.status())) return connected;
+    // An attempt that nobody answers must not take all of the time: a hint may be due, and another may succeed.
+    auto connected = transport_->Connect(options_.connect, ticket, kControlChannel,
+                                         std::min(deadline, absl::Now() + options_.handshake_timeout));
+    if (connected.ok() || !(absl::IsUnavailable(connected.status()) || absl::IsDeadlineExceeded(connected.status()))) {
+      return connected;
+    }
     if (absl::Now() + pause >= deadline) {
-      return absl::UnavailableError(fmt::format("{}; gave up after {} (start the other end, or raise peer_timeout)",
-                                                StatusText(connected.status()),
-                                                absl::FormatDuration(options_.peer_timeout)));
+      return absl::Status(connected.status().code(),
+                          fmt::format("{}; gave up after {} (start the other end, or raise peer_timeout)",
+                                      StatusText(connected.status()), absl::FormatDuration(options_.peer_timeout)));
     }
     if (!told) events_.Send(EventKind::kWaitingForPeer, options_.connect);
     HintAtTrouble();

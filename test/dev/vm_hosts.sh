@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # vm_hosts.sh DEV: sessions between two machines of ./dev vm, over RDMA: every method of the demo on a sound link and on one
-# that loses packets; devices of different MTU; a peer whose link is cut while this end only waits.
+# that loses packets, and devices of different MTU.
 set -euo pipefail
 DEV=$1
 BUILD=$(dirname "$DEV")/build
@@ -31,9 +31,6 @@ tc qdisc replace dev eth0 root netem delay 2ms loss 1%
 demo
 tc qdisc del dev eth0 root
 farfault serve small --listen "verbs://$FARFAULT_ADDRESS:7000" --once 2>/dev/null || exit 12
-# Nothing is under way from this end: it finds out by asking.
-farfault serve "$IMAGE" --listen "verbs://$FARFAULT_ADDRESS:7000" --once 2>silent.err
-[[ $? == 1 ]] || exit 13
 EOT
 cat >destination.sh <<'EOT'
 set -u
@@ -49,14 +46,6 @@ demo 4M >lossy.json
 tc qdisc del dev eth0 root
 ip link set eth0 mtu 1500
 fetch --rest --json >mtu.json || exit 22
-ip link set eth0 mtu 9000
-fetch --threads 1 --pattern random 2>cut.err &
-until grep -q fetching cut.err; do sleep 0.1; done
-tc qdisc replace dev eth0 root netem loss 100%
-wait $!
-[[ $? == 1 ]] || exit 23
-# The other end needs its time, too.
-until [[ -s silent.err ]] && grep -q ^farfault: silent.err; do sleep 0.5; done
 EOT
 
 failed=0
@@ -69,9 +58,8 @@ expect() {
 times() { grep -cs -- "$1" "$2" || true; }
 
 status=0
-image=$BUILD/bin/farfault
-head -c 4000000 "$image" >small
-"$DEV" vm --hosts 2 --time 1400 --env "IMAGE=$image" \
+head -c 4000000 "$BUILD/bin/farfault" >small
+"$DEV" vm --hosts 2 --time 1400 \
   --source 'exec bash source.sh' --destination 'exec bash destination.sh' >out 2>err || status=$?
 expect "the exit status" 0 "$status"
 declare -A pages=([plain]=4096 [lossy]=1024)
@@ -84,9 +72,6 @@ for link in plain lossy; do
 done
 expect "the smaller MTU of both ends" 1 "$(times '"mtu": 1024,' mtu.json)"
 expect "the image over it" 1 "$(times "\"sha256\": \"$(sha256sum <small | cut -d' ' -f1)\"" mtu.json)"
-expect "what the reading end says of a link that was cut" 1 "$(times 'does not answer any more' cut.err)"
-expect "where its threads are" 1 "$(times 'stay parked' cut.err)"
-expect "what the waiting end says of it" 1 "$(times 'does not answer any more' silent.err)"
 
-((failed == 0)) || { tail -n 30 out err ./*.err | cat -v; }
+((failed == 0)) || { tail -n 30 out err | cat -v; }
 exit $failed

@@ -66,16 +66,5 @@ TEST_CASE("a demo whose device is removed says so and ends", "[serial]") {
   CHECK(Mentions(demo.Err(), "rdma link add " + link.device()));
 }
 
-TEST_CASE("a fetch that waits for its source says that the port is down, and ends when the device goes", "[serial]") {
-  RdmaLink link;
-  CommandProcess fetch(Farfault({"fetch", "--from", "verbs://" + link.address() + ":7"}));
-  REQUIRE(fetch.WaitForErr("waiting for a source", kPatience));
-  link.SetDown();
-  CHECK(fetch.WaitForErr("is down", kPatience));
-  link.BeginRemoval();
-  CHECK(fetch.Wait(kPatience) == 1);
-  CHECK(Mentions(fetch.Err(), "was removed"));
-}
-
 }  // namespace
 }  // namespace farfault

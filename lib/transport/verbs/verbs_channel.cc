@@ -251,7 +251,7 @@ void VerbsChannel::DestroyQueuePair() {
 }
 
 void VerbsChannel::AskPeer() {
-  if (!silence_.MustAsk(Clock::now(), requests_.unsettled() > 0)) return;
+  if (!silence_.MustAsk(Clock::now())) return;
   // A WRITE of nothing needs no memory at either end.
   ibv_send_wr question{};
   question.wr_id = kQuestion;
