@@ -72,7 +72,8 @@ DestinationHarness::DestinationHarness(Setup setup)
   engine = std::make_unique<DestinationEngine>(
       DestinationEngine::World{
           layout, source, *link, {&demand}, std::move(resources), {scratch_, 4}, placement, feed, clock},
-      DestinationEngine::Config{setup.demand_slots, setup.map_around_pages});
+      DestinationEngine::Config{
+          .demand_slots = setup.demand_slots, .map_around_pages = setup.map_around_pages, .faults = {}});
 }
 
 Extent DestinationHarness::ExtentOf(PageRun run) { return {run, Address(SourcePage(run.first).data()), 1}; }

@@ -170,7 +170,7 @@ TEST_CASE("a Cloud Hypervisor gets its pages when it asks for them", "[pager]") 
     const std::uint64_t gpa = offset < kLow ? offset : kHighGpa + offset - kLow;
     REQUIRE(AskForPages(received.faults.get(), gpa, pages * 4096) == 1);
     for (std::uint64_t at = page; at < page + pages; ++at) {
-      wrong += HashPage(received.memory.bytes().subspan(at * 4096, 4096)) != image.Sum(at) ? 1 : 0;
+      wrong += HashPage(received.memory.bytes().subspan(at * 4096, 4096)) != image.Sum(at) ? 1u : 0u;
     }
   };
   for (std::uint64_t page = 0; page < image.pages(); page += 7) ask(page, 1);

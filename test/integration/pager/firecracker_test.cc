@@ -172,11 +172,11 @@ TEST_CASE("a microVM's balloon may discard pages while they are paged in, and th
       guest.Discard(page, 1);
       discarded[page] = true;
     }
-    wrong += guest.Sum(page) != (discarded[page] ? HashPage(zeros) : image.Sum(page)) ? 1 : 0;
+    wrong += guest.Sum(page) != (discarded[page] ? HashPage(zeros) : image.Sum(page)) ? 1u : 0u;
   }
   REQUIRE(pager.Wait(kPatience) == 0);
   for (std::uint64_t page = 0; page < kPages; ++page) {
-    wrong += guest.Sum(page) != (discarded[page] ? HashPage(zeros) : image.Sum(page)) ? 1 : 0;
+    wrong += guest.Sum(page) != (discarded[page] ? HashPage(zeros) : image.Sum(page)) ? 1u : 0u;
   }
   CHECK(wrong == 0);
 }
@@ -192,12 +192,12 @@ TEST_CASE("discards as fast as a balloon can make them are all seen, and paging 
   std::uint64_t wrong = 0;
   for (std::uint64_t from = 0; from < kPages; from += 64) {
     guest.DiscardEach(from, 32);
-    wrong += guest.Sum(from) != HashPage(zeros) ? 1 : 0;
-    wrong += guest.Sum(from + 40) != image.Sum(from + 40) ? 1 : 0;
+    wrong += guest.Sum(from) != HashPage(zeros) ? 1u : 0u;
+    wrong += guest.Sum(from + 40) != image.Sum(from + 40) ? 1u : 0u;
   }
   REQUIRE(pager.Wait(kPatience) == 0);
   for (std::uint64_t page = 0; page < kPages; ++page) {
-    wrong += guest.Sum(page) != (page % 64 < 32 ? HashPage(zeros) : image.Sum(page)) ? 1 : 0;
+    wrong += guest.Sum(page) != (page % 64 < 32 ? HashPage(zeros) : image.Sum(page)) ? 1u : 0u;
   }
   CHECK(wrong == 0);
 }

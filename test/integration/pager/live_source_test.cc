@@ -53,7 +53,7 @@ TEST_CASE("a live source moves its guest into a hypervisor's shared file", "[pag
   REQUIRE((*source)->SwitchOver().ok());
   std::uint64_t wrong = 0;
   for (std::uint64_t page = 0; page < kPages; ++page) {
-    wrong += guest.Sum(page) != HashPage(image.bytes().subspan(page * kSmallPage, kSmallPage)) ? 1 : 0;
+    wrong += guest.Sum(page) != HashPage(image.bytes().subspan(page * kSmallPage, kSmallPage)) ? 1u : 0u;
   }
   CHECK(wrong == 0);
   REQUIRE((*source)->WaitUntilDrained(absl::Seconds(60)).ok());

@@ -47,7 +47,7 @@ inline void WaitUntilListening(CommandProcess& pager) {
 
 inline std::uint64_t WrongPages(ForkedGuest& guest, const ServedImage& image) {
   std::uint64_t wrong = 0;
-  for (std::uint64_t page = 0; page < image.pages(); ++page) wrong += guest.Sum(page) != image.Sum(page) ? 1 : 0;
+  for (std::uint64_t page = 0; page < image.pages(); ++page) wrong += guest.Sum(page) != image.Sum(page) ? 1u : 0u;
   return wrong;
 }
 

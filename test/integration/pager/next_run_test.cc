@@ -100,7 +100,7 @@ TEST_CASE("a pager that was killed is followed by another, which overwrites noth
   CHECK(came("demand") + came("fetch") + came("push") - report["duplicates"].get<std::uint64_t>() ==
         kPages - (kPages + 2) / 3);
   std::uint64_t wrong = 0;
-  for (std::uint64_t page = 0; page < kPages; ++page) wrong += guest.Sum(page) != expected[page] ? 1 : 0;
+  for (std::uint64_t page = 0; page < kPages; ++page) wrong += guest.Sum(page) != expected[page] ? 1u : 0u;
   CHECK(wrong == 0);
   // Its keeper is gone with it.
   const absl::Time deadline = absl::Now() + kPatience;

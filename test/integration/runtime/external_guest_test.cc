@@ -122,7 +122,7 @@ TEST_CASE("a guest in another process runs on pages that come on demand and by p
   // Ordinary memory now.
   std::uint64_t wrong = 0;
   for (std::uint64_t page = 0; page < kPages; ++page) {
-    wrong += guest.Sum(page) != (page == 10 ? written : ExpectedSum(image, page)) ? 1 : 0;
+    wrong += guest.Sum(page) != (page == 10 ? written : ExpectedSum(image, page)) ? 1u : 0u;
   }
   CHECK(wrong == 0);
 }
@@ -145,7 +145,7 @@ TEST_CASE("what a guest in another process was sent before the switchover is up 
   for (std::uint64_t page = 0; page < kPages; page += 3) image.bytes()[page * kSmallPage] ^= std::byte{1};
   pager.SwitchOver();
   std::uint64_t wrong = 0;
-  for (std::uint64_t page = 0; page < kPages; ++page) wrong += guest.Sum(page) != ExpectedSum(image, page) ? 1 : 0;
+  for (std::uint64_t page = 0; page < kPages; ++page) wrong += guest.Sum(page) != ExpectedSum(image, page) ? 1u : 0u;
   CHECK(wrong == 0);
   REQUIRE(pager.destination->WaitUntilResident(absl::Seconds(60)).ok());
 }
@@ -252,7 +252,7 @@ TEST_CASE("a guest in another process is taken over by another pager, with all t
   std::uint64_t wrong = 0;
   for (std::uint64_t page = 0; page < kPages; ++page) {
     if (page % 5 == 0) std::memcpy(image.bytes().data() + page * kSmallPage, &page, sizeof(page));
-    wrong += guest.Sum(page) != ExpectedSum(image, page) ? 1 : 0;
+    wrong += guest.Sum(page) != ExpectedSum(image, page) ? 1u : 0u;
   }
   CHECK(wrong == 0);
   unlink(state_file.c_str());

@@ -59,7 +59,7 @@ TEST_CASE("a guest in another process is a source, and what it writes before the
   for (std::uint64_t page = 0; page < kPages; ++page) {
     std::uint64_t value = 0;
     std::memcpy(&value, destination.bytes().data() + page * kSmallPage, sizeof(value));
-    wrong += value != (page % 100 == 0 ? 1'000'000 + page : page + 1) ? 1 : 0;
+    wrong += value != (page % 100 == 0 ? 1'000'000 + page : page + 1) ? 1u : 0u;
   }
   CHECK(wrong == 0);
 }
