@@ -13,6 +13,8 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 
 #include "agent.h"
@@ -40,15 +42,40 @@ bool IsRam(int fd, int flags) {
          wanted.st_ino == mapped.st_ino;
 }
 
+/// What this process has mapped of the RAM file: one range, once.
+struct Known {
+  std::atomic<bool> mapped{false};
+  std::atomic<std::uintptr_t> begin{0};
+  std::atomic<std::uintptr_t> end{0};
+};
+Known known;
+
+// QEMU maps pages of its RAM anew, in place, after a memory error.
+bool IsRepair(const void* address, size_t length, int flags) {
+  const auto begin = reinterpret_cast<std::uintptr_t>(address);
+  return (flags & MAP_FIXED) != 0 && begin >= known.begin && begin + length <= known.end;
+}
+
+// True: the mapping may be had. A guest may be running by now, which must not end for what somebody adds to its QEMU.
+bool IsWelcome(const void* address, size_t length, int flags) {
+  if (!known.mapped || IsRepair(address, length, flags)) return true;
+  std::fprintf(
+      stderr,
+      "farfault: QEMU maps %s a second time, which is refused: farfault pages one mapping. Give every backend a file "
+      "of its own\n",
+      std::getenv("FARFAULT_RAM"));
+  errno = EBUSY;
+  return false;
+}
+
 void OnRamMapped(void* address, size_t length, int flags, int fd, off_t offset) {
-  static std::atomic<bool> mapped{false};
+  if (known.mapped.exchange(true)) return;
   const int error = errno;
-  if ((flags & MAP_SHARED) == 0)
+  if ((flags & MAP_SHARED) == 0) {
     Die("QEMU maps %s privately: say share=on for its memory backend", std::getenv("FARFAULT_RAM"));
-  if (mapped.exchange(true)) {
-    Die("QEMU maps %s a second time, and farfault pages one mapping: give every backend a file of its own",
-        std::getenv("FARFAULT_RAM"));
   }
+  known.begin = reinterpret_cast<std::uintptr_t>(address);
+  known.end = known.begin + length;
   const GuestRam ram = GuestRam::Of(address, length, fd, static_cast<uint64_t>(offset));
   if (const char* const pager = std::getenv("FARFAULT_PAGER")) farfault_qemu::HandOver(ram, pager);
   if (const char* const agent = std::getenv("FARFAULT_AGENT")) farfault_qemu::StartAgent(ram, agent);
@@ -56,8 +83,10 @@ void OnRamMapped(void* address, size_t length, int flags, int fd, off_t offset) 
 }
 
 void* Map(void* address, size_t length, int protection, int flags, int fd, off_t offset) {
+  const bool ram = IsRam(fd, flags);
+  if (ram && !IsWelcome(address, length, flags)) return MAP_FAILED;
   void* const mapped = RealMmap()(address, length, protection, flags, fd, offset);
-  if (mapped != MAP_FAILED && IsRam(fd, flags)) OnRamMapped(mapped, length, flags, fd, offset);
+  if (ram && mapped != MAP_FAILED) OnRamMapped(mapped, length, flags, fd, offset);
   return mapped;
 }
 

@@ -98,7 +98,9 @@ void AddQemuMigrateCommand(CLI::App& app, Action& action) {
   command->add_flag("--no-push", options->no_push,
                     "Send only what the guest touches; ends when the pager has asked for the rest");
   AddKeyFile(*command, migration.key);
-  AddDuration(*command, "--timeout", migration.timeout, "How long any step may take");
+  AddDuration(*command, "--timeout", migration.timeout, "How long any step before the hand-over may take");
+  AddDuration(*command, "--reconnect-timeout", migration.reconnect_timeout,
+              "How long to wait for another pager when the one that has the guest is lost");
   command->add_flag("--quit-source", migration.quit_source, "End the source's QEMU once nothing is left there");
   command->add_flag("--json", options->json, "One JSON object instead of text");
   command->callback([&action, options] { action = [options] { return QemuMigrate(*options); }; });

@@ -1,6 +1,8 @@
 #include "lib/cli/pager/cloud_hypervisor.h"
 
 #include <fmt/format.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -229,6 +231,37 @@ Outcome PageGuest(const PagerOptions& options, const StopSignal& stop, OwnedRegi
   return outcome;
 }
 
+/// Ends the process some time after it was told to stop: until the guest is there, what is waited for (a source, an answer)
+/// may never come.
+class LastResort {
+ public:
+  explicit LastResort(const StopSignal& stop)
+      : done_(eventfd(0, EFD_CLOEXEC)), thread_([this, &stop] { Watch(stop); }) {}
+  LastResort(const LastResort&) = delete;
+  LastResort& operator=(const LastResort&) = delete;
+  ~LastResort() {
+    static_cast<void>(eventfd_write(done_.get(), 1));
+    thread_.join();
+  }
+
+ private:
+  static constexpr int kFarewellMilliseconds = 2000;
+
+  void Watch(const StopSignal& stop) const {
+    std::array<pollfd, 2> fds = {pollfd{.fd = done_.get(), .events = POLLIN, .revents = 0},
+                                 pollfd{.fd = stop.fd(), .events = POLLIN, .revents = 0}};
+    while (poll(fds.data(), fds.size(), -1) < 0) {
+    }
+    if (fds[0].revents != 0 || poll(fds.data(), 1, kFarewellMilliseconds) == 1) return;
+    std::fputs("farfault: stopped while it waited\n", stderr);
+    std::fflush(nullptr);
+    _exit(kExitFailed);
+  }
+
+  UniqueFd done_;
+  std::thread thread_;
+};
+
 }  // namespace
 }  // namespace cloud_hypervisor
 
@@ -236,6 +269,7 @@ absl::Status RunCloudHypervisor(const PagerOptions& options, ProgressBar& bar, c
   const absl::Time began = absl::Now();
   OwnedRegion file;
   PagedGuest guest(options, bar);
+  const cloud_hypervisor::LastResort last_resort(stop);
   const cloud_hypervisor::Outcome outcome = cloud_hypervisor::PageGuest(options, stop, file, guest, bar);
   bar.Clear();
   const PagerReport report{.guest = options.cloud_hypervisor,

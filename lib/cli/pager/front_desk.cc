@@ -20,6 +20,8 @@ constexpr std::size_t kMostArrivals = 64;
 // apart.
 constexpr int kLooksAtEnd = 5;
 constexpr absl::Duration kLookAgain = absl::Milliseconds(100);
+constexpr int kReadsPerTurn = 16;
+constexpr std::size_t kMostBehind = 4096;
 
 }  // namespace
 
@@ -40,10 +42,10 @@ absl::Status Arrival::TakeFds(std::vector<UniqueFd> fds) {
       fmt::format("the handshake came with {} descriptors; it has a userfaultfd and at most one file", fds_.size()));
 }
 
-// Takes all that is there.
+// Takes what is there, but not from one arrival for ever: others wait as well.
 absl::Status Arrival::Read() {
   std::array<char, 64 << 10> buffer;
-  for (;;) {
+  for (int i = 0; i < kReadsPerTurn; ++i) {
     auto received = ReceiveWithFds(socket_.get(), buffer);
     if (absl::IsUnavailable(received.status())) return absl::OkStatus();
     if (!received.ok()) return received.status();
@@ -51,7 +53,11 @@ absl::Status Arrival::Read() {
     if (absl::Status taken = TakeFds(std::move(received->fds)); !taken.ok()) return taken;
     at_end_ = received->bytes == 0;
     if (at_end_) return absl::OkStatus();
-    if (handshake_) continue;  // What a descriptor that comes late is carried by.
+    if (handshake_) {  // What a descriptor that comes late is carried by.
+      behind_ += received->bytes;
+      if (behind_ <= kMostBehind) continue;
+      return absl::InvalidArgumentError("a hypervisor goes on talking behind its handshake, without a descriptor");
+    }
     text_.append(buffer.data(), received->bytes);
     if (text_.size() > kMaxHandshakeBytes) {
       return absl::InvalidArgumentError(fmt::format("the handshake is longer than {} bytes", kMaxHandshakeBytes));
@@ -60,6 +66,7 @@ absl::Status Arrival::Read() {
     if (!parsed.ok()) return parsed.status();
     handshake_ = *std::move(parsed);
   }
+  return absl::OkStatus();
 }
 
 Arrival::State Arrival::OnEnd(absl::Time now) {

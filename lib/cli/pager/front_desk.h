@@ -49,6 +49,7 @@ class Arrival {
   UniqueFd socket_;
   absl::Time deadline_;
   std::string text_;
+  std::size_t behind_ = 0;  // Bytes that came after the handshake.
   std::vector<UniqueFd> fds_;
   std::optional<Handshake> handshake_;
   bool at_end_ = false;

@@ -151,6 +151,8 @@ absl::StatusOr<std::optional<Handshake>> ParseHandshake(std::string_view text) {
     }
     return absl::InvalidArgumentError(
         fmt::format("the handshake is not JSON from byte {} on: is it a hypervisor that speaks there?", error.byte));
+  } catch (const Json::exception& error) {  // A number that no type holds, for instance.
+    return absl::InvalidArgumentError(fmt::format("the handshake makes no sense: {}", error.what()));
   }
   if (!json.is_array() || json.empty()) {
     return absl::InvalidArgumentError("the handshake is not a list of regions");

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "farfault/session.h"
+#include "lib/cli/qemu/ignored_signals.h"
 #include "lib/cli/qemu/qemu_monitor.h"
 #include "lib/cli/qemu/ram_agent.h"
 
@@ -33,7 +34,11 @@ struct QemuMigrationOptions {
   bool push = true;
   /// End the source's QEMU once it is not needed.
   bool quit_source = false;
+  /// Of every step until the guest has been handed over. From then on nothing but the guest's last page ends the
+  /// migration.
   absl::Duration timeout = absl::Minutes(5);
+  /// How long to wait for another pager when the one that has the guest is lost.
+  absl::Duration reconnect_timeout = absl::Minutes(5);
   EventListener on_event;
 };
 
@@ -50,15 +55,16 @@ struct QemuMigrationReport {
 /// Moves a running guest from one unmodified QEMU to another: farfault its memory, QEMU the state of its devices. One
 /// migration per object; one thread.
 ///
-/// Whatever fails before the guest has been started at the destination leaves it running at the source. Afterwards
-/// there is no way back: an error is then the destination's.
+/// Whatever fails before the guest may have been started at the destination leaves it running at the source. Afterwards
+/// there is no way back: its memory is served until the destination has all of it, to another pager if the first is
+/// lost, and signals that would end the process are ignored.
 class QemuMigration {
  public:
   explicit QemuMigration(QemuMigrationOptions options) : options_(std::move(options)) {}
 
   absl::StatusOr<QemuMigrationReport> Run();
 
-  /// Whether the guest was told to run at the destination.
+  /// Whether the guest may have been started at the destination.
   bool handed_over() const { return handed_over_; }
 
  private:
@@ -69,8 +75,15 @@ class QemuMigration {
   absl::StatusOr<GuestMemory> SourceMemory();
   absl::Status PrePage();
   absl::Status HandOver();
+  absl::Status StopGuest();
   absl::Status SwitchOver();
+  absl::Status StartGuest();
+  absl::Status Drain();
+  absl::Status ServeAnotherPager(absl::Time deadline);
   absl::Status GoOnAtSource(const absl::Status& why);
+  absl::StatusOr<std::unique_ptr<SourceSession>> Open(GuestMemory memory, bool track_dirty, absl::Duration patience);
+  absl::StatusOr<GuestMemory> RamFile();
+  void Hint(std::string text) const;
 
   QemuMigrationOptions options_;
   std::optional<QemuMonitor> source_;
@@ -80,6 +93,8 @@ class QemuMigration {
   OwnedRegion ram_;  // Without an agent: the RAM file as it is mapped here.
   std::unique_ptr<SourceSession> session_;
   QemuMigrationReport report_;
+  std::optional<IgnoredSignals> uninterrupted_;
+  absl::Status started_;         // What the destination said to the command that starts the guest.
   bool paused_by_user_ = false;  // Then it stays paused, wherever it ends up.
   bool stopped_ = false;         // By us.
   bool sending_ = false;

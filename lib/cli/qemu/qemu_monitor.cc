@@ -14,6 +14,7 @@ namespace {
 using nlohmann::json;
 
 constexpr absl::Duration kPoll = absl::Microseconds(200);
+constexpr absl::Duration kSlowPoll = absl::Milliseconds(20);
 constexpr std::string_view kBackendOptions =
     "-object memory-backend-file,id=ram,size=SIZE,mem-path=/dev/shm/NAME,share=on -machine …,memory-backend=ram";
 
@@ -86,9 +87,41 @@ absl::Status QemuMonitor::LeaveRamOut() {
                   std::string(StatusText(status))));
 }
 
-absl::Status QemuMonitor::Stop() { return client_.Execute("stop").status(); }
-absl::Status QemuMonitor::Continue() { return client_.Execute("cont").status(); }
-absl::Status QemuMonitor::Quit() { return client_.Execute("quit").status(); }
+absl::StatusOr<std::string> QemuMonitor::DirectDrives() {
+  auto drives = client_.Execute("query-block");
+  if (!drives.ok()) return drives.status();
+  std::string names;
+  for (const json& drive : *drives) {
+    const json inserted = drive.is_object() ? drive.value("inserted", json::object()) : json::object();
+    const json cache = inserted.is_object() ? inserted.value("cache", json::object()) : json::object();
+    if (!cache.is_object() || !Flag(cache, "direct")) continue;
+    if (!names.empty()) names += ", ";
+    names += Text(inserted, "node-name");
+  }
+  return names;
+}
+
+absl::Status QemuMonitor::Stop(absl::Duration timeout) {
+  return client_.Execute("stop", json::object(), timeout).status();
+}
+absl::Status QemuMonitor::Continue(absl::Duration timeout) {
+  return client_.Execute("cont", json::object(), timeout).status();
+}
+
+absl::Status QemuMonitor::ContinueSoon(absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  for (;;) {
+    absl::Status status = Continue(timeout);
+    if (!absl::IsFailedPrecondition(status) || absl::Now() > deadline) return status;
+    absl::SleepFor(kSlowPoll);
+  }
+}
+
+absl::Status QemuMonitor::Quit(absl::Duration timeout) {
+  const absl::Status status = client_.Execute("quit", json::object(), timeout).status();
+  if (absl::IsUnavailable(status)) return absl::OkStatus();
+  return status.ok() ? client_.WaitUntilGone(timeout) : status;
+}
 
 absl::Status QemuMonitor::ListenForState(const std::string& uri) {
   return client_.Execute("migrate-incoming", {{"uri", uri}}).status();
@@ -135,6 +168,22 @@ absl::Status QemuMonitor::WaitForState(absl::Duration timeout) {
   }
 }
 
-void QemuMonitor::CancelSending() { static_cast<void>(client_.Execute("migrate_cancel")); }
+absl::Status QemuMonitor::CancelSending(absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  static_cast<void>(client_.Execute("migrate_cancel"));  // Refused where there is nothing to cancel.
+  for (;;) {
+    auto progress = client_.Execute("query-migrate");
+    if (!progress.ok()) return progress.status();
+    const std::string state = Text(*progress, "status");
+    if (state.empty() || state == "none" || state == "completed" || state == "failed" || state == "cancelled") {
+      return absl::OkStatus();
+    }
+    if (absl::Now() > deadline) {
+      return absl::DeadlineExceededError(
+          fmt::format("the {}'s QEMU does not end its migration: it is '{}'", who(), state));
+    }
+    absl::SleepFor(kSlowPoll);
+  }
+}
 
 }  // namespace farfault

@@ -33,9 +33,16 @@ class QemuMonitor {
   /// Switches on that shared RAM is left out of the migration. kUnimplemented: this QEMU cannot.
   absl::Status LeaveRamOut();
 
-  absl::Status Stop();
-  absl::Status Continue();
-  absl::Status Quit();
+  /// The drives, separated by commas, whose reads reach the guest's RAM without a page-table entry to tell of it (O_DIRECT).
+  absl::StatusOr<std::string> DirectDrives();
+
+  absl::Status Stop(absl::Duration timeout);
+  /// kFailedPrecondition: QEMU refuses, and the guest has not run.
+  absl::Status Continue(absl::Duration timeout);
+  /// Continues as soon as QEMU can: a migration that has just been cancelled is not over at once.
+  absl::Status ContinueSoon(absl::Duration timeout);
+  /// OK when QEMU has gone.
+  absl::Status Quit(absl::Duration timeout);
 
   /// At a destination that waits with `-incoming defer`.
   absl::Status ListenForState(const std::string& uri);
@@ -43,8 +50,8 @@ class QemuMonitor {
   absl::Status SendState(const std::string& uri, absl::Duration timeout);
   /// Waits until the state has been loaded and the guest is paused.
   absl::Status WaitForState(absl::Duration timeout);
-  /// Gives a migration up that has not ended yet, so that the guest can go on here.
-  void CancelSending();
+  /// Gives a migration up that has not ended yet, and waits until it has.
+  absl::Status CancelSending(absl::Duration timeout);
 
   const std::string& who() const { return client_.who(); }
   const std::string& version() const { return client_.version(); }

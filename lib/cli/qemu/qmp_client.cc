@@ -142,7 +142,7 @@ absl::StatusOr<json> QmpClient::ReadMessage(absl::Time deadline) {
 
 absl::StatusOr<json> QmpClient::Execute(const std::string& command, const json& arguments, absl::Duration timeout) {
   const absl::Time deadline = absl::Now() + timeout;
-  json request = {{"execute", command}};
+  json request = {{"execute", command}, {"id", ++last_id_}};
   if (!arguments.empty()) request["arguments"] = arguments;
   if (absl::Status status = Send(request, deadline); !status.ok()) return status;
   for (;;) {
@@ -151,6 +151,8 @@ absl::StatusOr<json> QmpClient::Execute(const std::string& command, const json& 
       return absl::Status(message.status().code(),
                           fmt::format("{}, in answer to {}", std::string(StatusText(message.status())), command));
     }
+    // The answer to a command that was given up comes late.
+    if (message->contains("id") && message->at("id") != last_id_) continue;
     if (message->contains("return")) return message->at("return");
     if (message->contains("error")) {
       const json& error = message->at("error");
@@ -163,6 +165,15 @@ absl::StatusOr<json> QmpClient::Execute(const std::string& command, const json& 
       if (events_.size() == kMaxEvents) events_.pop_front();
       events_.push_back(*std::move(message));
     }
+  }
+}
+
+absl::Status QmpClient::WaitUntilGone(absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  for (;;) {
+    const absl::Status status = ReadMessage(deadline).status();
+    if (absl::IsUnavailable(status)) return absl::OkStatus();
+    if (!status.ok()) return status;
   }
 }
 

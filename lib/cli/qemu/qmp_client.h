@@ -1,6 +1,7 @@
 #ifndef FARFAULT_LIB_CLI_QEMU_QMP_CLIENT_H_
 #define FARFAULT_LIB_CLI_QEMU_QMP_CLIENT_H_
 
+#include <cstdint>
 #include <deque>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -22,7 +23,8 @@ class QmpClient {
   static absl::StatusOr<QmpClient> Connect(std::string who, const std::string& path, absl::Duration timeout);
 
   /// Runs a command and returns what QEMU returned. kFailedPrecondition carries QEMU's own words; kUnimplemented: this
-  /// QEMU does not have the command; kUnavailable: QEMU has gone; kDeadlineExceeded.
+  /// QEMU does not have the command; neither has done anything. kUnavailable: QEMU has gone; kDeadlineExceeded: whether the
+  /// command was or will be carried out is open, and its answer will be ignored.
   absl::StatusOr<nlohmann::json> Execute(const std::string& command, const nlohmann::json& arguments,
                                          absl::Duration timeout);
   absl::StatusOr<nlohmann::json> Execute(const std::string& command,
@@ -34,6 +36,8 @@ class QmpClient {
   absl::StatusOr<nlohmann::json> WaitFor(const std::string& event, absl::Duration timeout);
   /// The same, and returns when QEMU says that it happened.
   absl::StatusOr<absl::Time> WaitForTime(const std::string& event, absl::Duration timeout);
+  /// After `quit`: OK when QEMU has gone.
+  absl::Status WaitUntilGone(absl::Duration timeout);
   void ForgetEvents() { events_.clear(); }
 
   /// "7.2.22".
@@ -57,6 +61,7 @@ class QmpClient {
   UniqueFd fd_;
   std::string input_;
   std::string version_;
+  std::int64_t last_id_ = 0;
   std::deque<nlohmann::json> events_;
 };
 

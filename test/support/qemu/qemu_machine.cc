@@ -120,7 +120,7 @@ std::vector<std::string> QemuMachine::Command(const std::string& qemu, const std
     words.insert(words.end(), {"-object", fmt::format("memory-backend-file,id=ram,size={}M,mem-path={},share=on",
                                                       spec_.ram_mib, ram_path())});
   }
-  if (spec_.incoming) words.insert(words.end(), {"-incoming", "defer"});
+  if (spec_.incoming) words.insert(words.end(), {"-incoming", "defer", "-S"});
   words.insert(words.end(), spec_.more_options.begin(), spec_.more_options.end());
   return words;
 }

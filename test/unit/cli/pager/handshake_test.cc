@@ -96,6 +96,7 @@ TEST_CASE("handshakes that make no sense are refused with the reason", "[cli][pa
   CheckRefused("{}", "list of regions");
   CheckRefused("[]", "list of regions");
   CheckRefused("null", "list of regions");
+  CheckRefused("[1e999]", "makes no sense");
   const auto region = [](const std::string& more, std::string_view address = "4096") {
     return "[{\"base_host_virt_addr\":" + std::string(address) + ",\"size\":4096,\"offset\":0" + more + "}]";
   };
