@@ -24,6 +24,4 @@ bool GuestProcess::Collapse(std::byte* address, std::uint64_t length) const {
   return syscall(SYS_process_madvise, fd_.get(), &range, 1, MADV_COLLAPSE, 0) == static_cast<long>(length);
 }
 
-absl::Status GuestProcess::Gone() { return absl::AbortedError("the process that the guest lives in has exited"); }
-
 }  // namespace farfault

@@ -24,7 +24,7 @@ class GuestProcess {
   bool Collapse(std::byte* address, std::uint64_t length) const;
 
   /// kAborted: how sessions say that the guest's process has exited.
-  static absl::Status Gone();
+  static absl::Status Gone() { return absl::AbortedError("the process that the guest lives in has exited"); }
 
  private:
   pid_t pid_;
