@@ -41,9 +41,9 @@ absl::StatusOr<bool> Flag(const Json& region, std::size_t index, const char* key
 /// Firecracker up to 1.6 says nothing of the page size, up to 1.11 only "page_size_kib", which is in bytes all the
 /// same.
 absl::StatusOr<std::uint64_t> PageSize(const Json& region, std::size_t index) {
-  const auto old_name = Number(region, index, "page_size_kib", kSmallPage);
+  auto old_name = Number(region, index, "page_size_kib", kSmallPage);
   if (!old_name.ok()) return old_name;
-  const auto page_size = Number(region, index, "page_size", *old_name);
+  auto page_size = Number(region, index, "page_size", *old_name);
   if (!page_size.ok()) return page_size;
   if (*page_size == kSmallPage || *page_size == kHugePage) return page_size;
   if (!std::has_single_bit(*page_size)) {
