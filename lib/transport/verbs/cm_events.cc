@@ -5,9 +5,12 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
+#include "absl/time/time.h"
 #include "lib/transport/verbs/verbs_error.h"
 #include "lib/util/start_thread.h"
 
@@ -31,7 +34,7 @@ absl::StatusOr<std::shared_ptr<CmEvents>> CmEvents::Get() {
   static Mutex mutex;
   static std::weak_ptr<CmEvents> shared;
   const MutexLock lock(&mutex);
-  if (std::shared_ptr<CmEvents> there = shared.lock()) return there;
+  if (std::shared_ptr<CmEvents> there = shared.lock(); there != nullptr && there->UsableHere()) return there;
   UniqueEventChannel channel(rdma_create_event_channel());
   if (channel == nullptr) return NoConnectionManager(errno);
   UniqueFd wake(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
@@ -46,6 +49,11 @@ absl::StatusOr<std::shared_ptr<CmEvents>> CmEvents::Get() {
 
 CmEvents::~CmEvents() {
   if (!thread_.joinable()) return;
+  if (Forked()) {
+    // The thread is the other process's, and nothing but its handle is here.
+    static_cast<void>(new std::thread(std::move(thread_)));
+    return;
+  }
   {
     const MutexLock lock(&mutex_);
     stop_ = true;
@@ -58,6 +66,33 @@ void CmEvents::Wake() {
   const std::uint64_t one = 1;
   // The counter cannot overflow, so this does not fail.
   static_cast<void>(!write(wake_.get(), &one, sizeof(one)));
+}
+
+bool CmEvents::UsableHere() const {
+  rdma_cm_id* id = nullptr;
+  if (rdma_create_id(channel_.get(), &id, nullptr, RDMA_PS_TCP) != 0) return errno != EACCES;
+  rdma_destroy_id(id);
+  return true;
+}
+
+void CmEvents::Destroy(rdma_cm_id* id) {
+  if (rdma_destroy_id(id) == 0 || errno != EACCES || Forked()) return;
+  // The credentials of this thread have changed, those of the events' thread have not: an event of an id that stayed
+  // would find nobody.
+  const MutexLock lock(&mutex_);
+  doomed_.push_back(id);
+  Wake();
+  destroyed_.WaitUntil(&mutex_, absl::InfiniteFuture(), [this, id]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return std::find(doomed_.begin(), doomed_.end(), id) == doomed_.end();
+  });
+}
+
+void CmEvents::DestroyDoomed() {
+  const MutexLock lock(&mutex_);
+  // It waits for nobody: this thread has acknowledged every event that it has read.
+  for (rdma_cm_id* const id : doomed_) static_cast<void>(rdma_destroy_id(id));
+  doomed_.clear();
+  destroyed_.NotifyAll();
 }
 
 void CmEvents::Watch(ibv_context* device, DeviceHandler& handler) {
@@ -73,12 +108,14 @@ void CmEvents::Unwatch(ibv_context* device, DeviceHandler& handler) {
   std::vector<DeviceHandler*>& handlers = devices_[device].handlers;
   std::erase(handlers, &handler);
   if (handlers.empty()) devices_.erase(device);
+  Wake();  // Whoever polls a descriptor keeps the device open.
 }
 
 std::vector<pollfd> CmEvents::Polled() {
   const MutexLock lock(&mutex_);
   if (stop_) return {};
-  std::vector<pollfd> polled{{wake_.get(), POLLIN, 0}, {channel_->fd, POLLIN, 0}};
+  std::vector<pollfd> polled{{wake_.get(), POLLIN, 0}};
+  if (!deaf_) polled.push_back({channel_->fd, POLLIN, 0});
   for (const auto& [device, watched] : devices_) {
     if (!watched.dead) polled.push_back({device->async_fd, POLLIN, 0});
   }
@@ -92,6 +129,7 @@ void CmEvents::Run() {
     static_cast<void>(!read(wake_.get(), &wakes, sizeof(wakes)));
     TakeCmEvents();
     TakeDeviceEvents();
+    DestroyDoomed();
   }
 }
 
@@ -101,6 +139,8 @@ void CmEvents::TakeCmEvents() {
     DispatchCm(*event);
     rdma_ack_cm_event(event);
   }
+  // Otherwise the channel would stay readable, and this thread awake.
+  deaf_ = errno == EACCES;
 }
 
 void CmEvents::DispatchDevice(const ibv_async_event& event, const std::vector<DeviceHandler*>& handlers) {

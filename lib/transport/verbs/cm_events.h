@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <rdma/rdma_cma.h>
+#include <unistd.h>
 
 #include <map>
 #include <memory>
@@ -51,11 +52,14 @@ class DeviceHandler {
 /// handler that ends with its id or queue pair is never called too late.
 class CmEvents {
  public:
-  /// The one that is there, or a new one. kNotFound when this host's kernel has no rdma_cm.
+  /// The one that is there, or a new one: there is none yet, or this thread may not use it, since its process was forked
+  /// or its credentials have changed (see VerbsDevice). kNotFound when this host's kernel has no rdma_cm.
   static absl::StatusOr<std::shared_ptr<CmEvents>> Get();
   ~CmEvents();
 
   rdma_event_channel* channel() const { return channel_.get(); }
+  /// rdma_destroy_id, from whichever thread may.
+  void Destroy(rdma_cm_id* id) ABSL_LOCKS_EXCLUDED(mutex_);
 
   /// `handler` hears the device's own events until Unwatch.
   void Watch(ibv_context* device, DeviceHandler& handler) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -64,21 +68,28 @@ class CmEvents {
  private:
   CmEvents(UniqueEventChannel channel, UniqueFd wake) : channel_(std::move(channel)), wake_(std::move(wake)) {}
 
+  bool UsableHere() const;
+  bool Forked() const { return process_ != getpid(); }
   void Run();
   std::vector<pollfd> Polled() ABSL_LOCKS_EXCLUDED(mutex_);
   void TakeCmEvents();
+  void DestroyDoomed() ABSL_LOCKS_EXCLUDED(mutex_);
   void TakeDeviceEvents() ABSL_LOCKS_EXCLUDED(mutex_);
   static void DispatchDevice(const ibv_async_event& event, const std::vector<DeviceHandler*>& handlers);
   void Wake();
 
   const UniqueEventChannel channel_;
   const UniqueFd wake_;
+  const pid_t process_ = getpid();
+  bool deaf_ = false;  // This thread may not read what the channel has. The events' thread only.
   Mutex mutex_;
   struct Watched {
     std::vector<DeviceHandler*> handlers;
     bool dead = false;  // Its descriptor has nothing but errors any more.
   };
   std::map<ibv_context*, Watched> devices_ ABSL_GUARDED_BY(mutex_);
+  std::vector<rdma_cm_id*> doomed_ ABSL_GUARDED_BY(mutex_);
+  CondVar destroyed_;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

@@ -14,10 +14,10 @@ absl::StatusOr<std::unique_ptr<CmId>> CmId::Create(CmEvents& events) {
   if (rdma_create_id(events.channel(), &id, nullptr, RDMA_PS_TCP) != 0) {
     return RdmaError("the kernel's connection manager (rdma_cm) has no room for another connection", errno);
   }
-  return std::make_unique<CmId>(id);
+  return std::make_unique<CmId>(events, id);
 }
 
-CmId::~CmId() { rdma_destroy_id(id_); }
+CmId::~CmId() { events_.Destroy(id_); }
 
 void CmId::OnCmEvent(const rdma_cm_event& event) {
   const MutexLock lock(&mutex_);

@@ -32,7 +32,9 @@ class CmId final : private CmEventHandler {
 
   static absl::StatusOr<std::unique_ptr<CmId>> Create(CmEvents& events);
   /// Of a connection request that is being handled, and nobody else's yet.
-  explicit CmId(rdma_cm_id* id) : id_(id) { id->context = static_cast<CmEventHandler*>(this); }
+  CmId(CmEvents& events, rdma_cm_id* id) : events_(events), id_(id) {
+    id->context = static_cast<CmEventHandler*>(this);
+  }
   ~CmId();
 
   rdma_cm_id* get() const { return id_; }
@@ -46,6 +48,7 @@ class CmId final : private CmEventHandler {
  private:
   void OnCmEvent(const rdma_cm_event& event) override ABSL_LOCKS_EXCLUDED(mutex_);
 
+  CmEvents& events_;
   rdma_cm_id* id_;
   Mutex mutex_;
   CondVar changed_;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <utility>
 
 #include "lib/transport/channel_slots.h"
 #include "lib/transport/verbs/verbs_error.h"
@@ -25,13 +24,12 @@ absl::Status QueuesTooSmall(std::string_view device, std::uint64_t most, std::st
 }
 
 // Asks for less and less inline data, since devices refuse what they do not have instead of giving what they have.
-ibv_qp* CreateOn(rdma_cm_id* id, ibv_pd* domain, ibv_qp_init_attr& attributes) {
+ibv_qp* CreateOn(ibv_pd* domain, ibv_qp_init_attr& attributes) {
   for (;;) {
     ibv_qp_init_attr asked = attributes;
-    if (rdma_create_qp(id, domain, &asked) == 0) {
+    if (ibv_qp* const made = ibv_create_qp(domain, &asked)) {
       attributes.cap = asked.cap;
-      // From here on it is none of the library's business; see MakeReady.
-      return std::exchange(id->qp, nullptr);
+      return made;
     }
     if (attributes.cap.max_inline_data == 0 || (errno != EINVAL && errno != ENOMEM)) return nullptr;
     attributes.cap.max_inline_data /= 2;
@@ -54,7 +52,7 @@ absl::StatusOr<QueueSizes> GrantQueues(const ibv_device_attr& limits, std::strin
   return sizes;
 }
 
-absl::StatusOr<QueuePair> CreateQueuePair(const VerbsDevice& device, const CmId& id, const ChannelOptions& options,
+absl::StatusOr<QueuePair> CreateQueuePair(const VerbsDevice& device, const ChannelOptions& options,
                                           const VerbsChoice& choice) {
   if (absl::Status slots = CheckSlots(options); !slots.ok()) return slots;
   const absl::StatusOr<QueueSizes> sizes = GrantQueues(device.attributes(), device.name(), options);
@@ -81,7 +79,7 @@ absl::StatusOr<QueuePair> CreateQueuePair(const VerbsDevice& device, const CmId&
   attributes.cap.max_recv_wr = sizes->receive_slots;
   attributes.cap.max_send_sge = attributes.cap.max_recv_sge = 1;
   attributes.cap.max_inline_data = choice.inline_bytes.value_or(QueuePair::kInlineBytes);
-  made.queue_pair.reset(CreateOn(id.get(), device.domain(), attributes));
+  made.queue_pair.reset(CreateOn(device.domain(), attributes));
   if (made.queue_pair == nullptr) {
     return RdmaError(fmt::format("RDMA device {} has no queue pair for {} requests and {} receives left", device.name(),
                                  sizes->send_slots, sizes->receive_slots),

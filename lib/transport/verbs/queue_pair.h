@@ -45,9 +45,8 @@ struct QueueSizes {
 absl::StatusOr<QueueSizes> GrantQueues(const ibv_device_attr& limits, std::string_view device,
                                        const ChannelOptions& options);
 
-/// Made for `id`, which is bound to `device`, and not connected yet. kFailedPrecondition when the device has no queues
-/// of this size.
-absl::StatusOr<QueuePair> CreateQueuePair(const VerbsDevice& device, const CmId& id, const ChannelOptions& options,
+/// Not connected yet. kFailedPrecondition when the device has no queues of this size.
+absl::StatusOr<QueuePair> CreateQueuePair(const VerbsDevice& device, const ChannelOptions& options,
                                           const VerbsChoice& choice);
 
 /// READs that may be on their way at once.

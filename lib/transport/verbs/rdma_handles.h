@@ -25,6 +25,8 @@ struct DestroyEventChannel {
   void operator()(rdma_event_channel* channel) const { rdma_destroy_event_channel(channel); }
 };
 
+/// A device that this side has opened itself.
+using UniqueContext = std::unique_ptr<ibv_context, RdmaDeleter<&ibv_close_device>>;
 using UniquePd = std::unique_ptr<ibv_pd, RdmaDeleter<&ibv_dealloc_pd>>;
 using UniqueMr = std::unique_ptr<ibv_mr, RdmaDeleter<&ibv_dereg_mr>>;
 using UniqueCq = std::unique_ptr<ibv_cq, RdmaDeleter<&ibv_destroy_cq>>;

@@ -154,7 +154,8 @@ bool VerbsChannel::Hand(std::size_t count) {
   const std::size_t taken = refused == nullptr ? 0 : chain_.IndexOf(refused);
   requests_.TakeBack(count - taken);
   requests_.Silence(requests_.next() - taken);
-  Break({absl::StatusCode::kInternal, fmt::format("the device refuses a request: {}", std::strerror(error))});
+  Break({absl::StatusCode::kInternal,
+         fmt::format("the device refuses a request: {}{}", std::strerror(error), HintOf(error))});
   return false;
 }
 

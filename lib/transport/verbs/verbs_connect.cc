@@ -74,7 +74,7 @@ absl::StatusOr<std::unique_ptr<VerbsChannel>> Prepare(VerbsTransport& transport,
   if (!id.ok()) return id.status();
   const absl::StatusOr<VerbsDevice*> device = transport.DeviceOf(**id);
   if (!device.ok()) return device.status();
-  absl::StatusOr<QueuePair> queue_pair = CreateQueuePair(**device, **id, options, address.choice);
+  absl::StatusOr<QueuePair> queue_pair = CreateQueuePair(**device, options, address.choice);
   if (!queue_pair.ok()) return queue_pair.status();
   return VerbsChannel::Create(*std::move(id), *std::move(queue_pair),
                               fmt::format("channel '{}' with {}", options.name, peer.ToUrl(kVerbsScheme)));

@@ -3,21 +3,24 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "lib/transport/verbs/port_trouble.h"
 #include "lib/transport/verbs/verbs_error.h"
 
 namespace farfault {
 
-absl::StatusOr<std::unique_ptr<VerbsDevice>> VerbsDevice::Open(ibv_context* context, CmEvents& events) {
-  const char* const name = ibv_get_device_name(context->device);
+absl::StatusOr<std::unique_ptr<VerbsDevice>> VerbsDevice::Open(ibv_device* device, CmEvents& events) {
+  const char* const name = ibv_get_device_name(device);
+  UniqueContext context(ibv_open_device(device));
+  if (context == nullptr) return RdmaError(fmt::format("RDMA device {} cannot be opened", name), errno);
   ibv_device_attr attributes{};
-  if (const int error = ibv_query_device(context, &attributes); error != 0) {
+  if (const int error = ibv_query_device(context.get(), &attributes); error != 0) {
     return RdmaError(fmt::format("RDMA device {} does not say what it can do", name), error);
   }
-  UniquePd domain(ibv_alloc_pd(context));
+  UniquePd domain(ibv_alloc_pd(context.get()));
   if (domain == nullptr) return RdmaError(fmt::format("RDMA device {} has no protection domain left", name), errno);
-  return std::unique_ptr<VerbsDevice>(new VerbsDevice(context, events, std::move(domain), attributes));
+  return std::unique_ptr<VerbsDevice>(new VerbsDevice(std::move(context), events, std::move(domain), attributes));
 }
 
 void VerbsDevice::Use(std::uint8_t port) {
@@ -28,7 +31,7 @@ void VerbsDevice::Use(std::uint8_t port) {
 std::string VerbsDevice::Trouble() {
   const MutexLock lock(&mutex_);
   if (news_.exchange(false, std::memory_order_acq_rel)) {
-    trouble_ = TroubleOf(context_, used_.empty() ? PortsOf(attributes_) : used_);
+    trouble_ = TroubleOf(context(), used_.empty() ? PortsOf(attributes_) : used_);
   }
   return trouble_;
 }

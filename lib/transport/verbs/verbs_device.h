@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
@@ -19,14 +20,18 @@
 namespace farfault {
 
 /// An RDMA device with the protection domain that memory and queue pairs of one Transport share. Thread-safe.
+///
+/// It is opened for this transport alone. The kernel takes requests only from threads with the very credentials that have
+/// opened the device (ib_safe_file_access), which a forked process has not, nor has a thread that has changed its own
+/// since; and what librdmacm has opened it keeps for as long as the process lives.
 class VerbsDevice final : private DeviceHandler {
  public:
-  /// `context` and `events` outlive this object.
-  static absl::StatusOr<std::unique_ptr<VerbsDevice>> Open(ibv_context* context, CmEvents& events);
-  ~VerbsDevice() { events_.Unwatch(context_, *this); }
+  /// `events` outlives this object.
+  static absl::StatusOr<std::unique_ptr<VerbsDevice>> Open(ibv_device* device, CmEvents& events);
+  ~VerbsDevice() { events_.Unwatch(context(), *this); }
 
   std::string_view name() const { return ibv_get_device_name(context_->device); }
-  ibv_context* context() const { return context_; }
+  ibv_context* context() const { return context_.get(); }
   ibv_pd* domain() const { return domain_.get(); }
   const ibv_device_attr& attributes() const { return attributes_; }
 
@@ -37,14 +42,14 @@ class VerbsDevice final : private DeviceHandler {
   std::string Trouble() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  VerbsDevice(ibv_context* context, CmEvents& events, UniquePd domain, const ibv_device_attr& attributes)
-      : context_(context), events_(events), domain_(std::move(domain)), attributes_(attributes) {
-    events_.Watch(context_, *this);
+  VerbsDevice(UniqueContext context, CmEvents& events, UniquePd domain, const ibv_device_attr& attributes)
+      : context_(std::move(context)), events_(events), domain_(std::move(domain)), attributes_(attributes) {
+    events_.Watch(this->context(), *this);
   }
 
   void OnDeviceEvent(const ibv_async_event&) override { news_.store(true, std::memory_order_release); }
 
-  ibv_context* const context_;
+  const UniqueContext context_;
   CmEvents& events_;
   const UniquePd domain_;
   const ibv_device_attr attributes_;

@@ -73,13 +73,24 @@ absl::Status Rejected(std::string_view where, int reason, std::span<const std::b
 
 }  // namespace
 
+std::string_view HintOf(int error) {
+  switch (error) {
+    case EACCES:
+      return "; the kernel lets only those use an RDMA device who have opened it: start a session after the last fork, "
+             "setuid or capset, in the process and the thread that go on with it";
+    case EMFILE:
+      return "; raise the limit on open files (ulimit -n)";
+    case ENOMEM:
+      return "; if it is locked memory: ulimit -l unlimited";
+    default:
+      return "";
+  }
+}
+
 absl::Status RdmaError(std::string_view what, int error) {
   const bool resources = error == EMFILE || error == ENFILE || error == ENOMEM || error == EAGAIN || error == ENOSPC;
-  std::string_view remedy;
-  if (error == EMFILE) remedy = "; raise the limit on open files (ulimit -n)";
-  if (error == ENOMEM) remedy = "; if it is locked memory: ulimit -l unlimited";
   return absl::Status(resources ? absl::StatusCode::kResourceExhausted : absl::StatusCode::kInternal,
-                      fmt::format("{}: {}{}", what, ErrorText(error), remedy));
+                      fmt::format("{}: {}{}", what, ErrorText(error), HintOf(error)));
 }
 
 absl::Status NoConnectionManager(int error) {

@@ -20,6 +20,9 @@ namespace farfault {
 /// "what: reason", for calls that only a lack of something makes fail.
 absl::Status RdmaError(std::string_view what, int error);
 
+/// What to know of an `error` of the device or of the connection manager, to be appended: "; …", or nothing.
+std::string_view HintOf(int error);
+
 /// rdma_create_event_channel failed.
 absl::Status NoConnectionManager(int error);
 /// This host has no RDMA device.

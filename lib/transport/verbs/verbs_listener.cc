@@ -73,7 +73,7 @@ class VerbsIncomingChannel final : public IncomingChannel {
     if (id_ == nullptr) return absl::FailedPreconditionError("this connection request has been accepted already");
     const absl::StatusOr<VerbsDevice*> device = transport_.DeviceOf(*id_);
     if (!device.ok()) return device.status();
-    absl::StatusOr<QueuePair> queue_pair = CreateQueuePair(**device, *id_, options, choice_);
+    absl::StatusOr<QueuePair> queue_pair = CreateQueuePair(**device, options, choice_);
     if (!queue_pair.ok()) return queue_pair.status();
     absl::StatusOr<std::unique_ptr<VerbsChannel>> channel = VerbsChannel::Create(
         std::move(id_), *std::move(queue_pair), fmt::format("channel '{}' with {}", options.name, peer_));
@@ -171,7 +171,9 @@ void VerbsListener::OnCmEvent(const rdma_cm_event& event) {
   }
   if (event.event != RDMA_CM_EVENT_CONNECT_REQUEST) return;
   const rdma_conn_param& connection = event.param.conn;
-  Request request{std::make_unique<CmId>(event.id), {}, {connection.initiator_depth, connection.responder_resources}};
+  Request request{std::make_unique<CmId>(transport_.events(), event.id),
+                  {},
+                  {connection.initiator_depth, connection.responder_resources}};
   if (connection.private_data_len < kPrivateDataBytes) return;
   std::memcpy(request.private_data.data(), connection.private_data, kPrivateDataBytes);
   Request dropped;

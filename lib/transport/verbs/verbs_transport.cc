@@ -81,11 +81,11 @@ absl::StatusOr<VerbsDevice*> VerbsTransport::Use(ibv_context* context) {
     if (address_.choice.on_demand) {
       if (absl::Status able = CheckOnDemandPaging(context); !able.ok()) return able;
     }
-    absl::StatusOr<std::unique_ptr<VerbsDevice>> opened = VerbsDevice::Open(context, *events_);
+    absl::StatusOr<std::unique_ptr<VerbsDevice>> opened = VerbsDevice::Open(context->device, *events_);
     if (!opened.ok()) return opened.status();
     device_ = *std::move(opened);
   }
-  if (device_->context() == context) return device_.get();
+  if (device_->context()->device == context->device) return device_.get();
   return absl::FailedPreconditionError(fmt::format(
       "this connection would go through RDMA device {}, but the session's memory is registered with {}: use "
       "addresses of one device, or name it: verbs://HOST:PORT?device={}",
