@@ -1,6 +1,7 @@
 #include "lib/runtime/sleeper.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/time/clock.h"
 
@@ -10,8 +11,12 @@ void Sleeper::Sleep(absl::Duration most) {
   absl::Time next_event = absl::InfiniteFuture();
   for (std::size_t i = 0; i < channels_.size(); ++i) {
     polled_[fds_ + i] = {-1, 0, 0};
-    // Has nothing to tell any more, and would keep us awake for ever.
-    if (channels_[i]->broken()) continue;
+    if (channels_[i]->broken()) {
+      // It may have broken after the caller's last look, and then nothing else tells of it. Once it has been seen, its
+      // handle would keep us awake for ever.
+      if (!std::exchange(seen_broken_[i], true)) return;
+      continue;
+    }
     if (!channels_[i]->PrepareToSleep()) return;
     const WaitHandle handle = channels_[i]->wait_handle();
     polled_[fds_ + i] = {handle.fd, handle.events, 0};

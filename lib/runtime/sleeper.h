@@ -19,6 +19,7 @@ class Sleeper {
   /// The channels outlive this object.
   void AddChannel(Channel& channel) {
     channels_.push_back(&channel);
+    seen_broken_.push_back(false);
     polled_.emplace_back();
   }
   /// Wakes when `fd` is readable.
@@ -30,12 +31,13 @@ class Sleeper {
     }
   }
 
-  /// Returns at once when a channel has something already, otherwise when something comes, or after `most` (to the
+  /// Returns at once when a channel has something already or is seen broken for the first time, otherwise when something comes, or after `most` (to the
   /// microsecond, rounded up).
   void Sleep(absl::Duration most);
 
  private:
   std::vector<Channel*> channels_;
+  std::vector<char> seen_broken_;  // As channels_.
   std::size_t fds_ = 0;
   std::vector<pollfd> polled_;  // File descriptors, then channels.
 };
