@@ -11,8 +11,9 @@
 #include "lib/page/page_layout.h"
 
 // In which extents memory is registered where registering pins it. Holes between data stay out, whatever their size, as
-// long as the extents fit a side's table. In a more fragmented memory the smallest holes are registered as well: they
-// are populated, pinned and moved as zeros, and that is all that is given up. There is no fragmentation that does not
+// long as the extents fit a side's table. In a more fragmented memory the smallest holes are registered as well (one
+// between data takes two slots to leave out, one beside it a single slot, so it counts double): they are populated,
+// pinned and moved as zeros, and that is all that is given up. There is no fragmentation that does not
 // fit, also not when data appears in holes again and again afterwards.
 namespace farfault {
 
@@ -23,6 +24,11 @@ inline constexpr std::size_t kMaxOfferedExtents = ExtentTable::kMaxExtents / 2;
 /// region. At most `slots` extents are free. Leaves at least one free slot for each stretch that still has no key when
 /// that was so before, so that there will always be room for the rest.
 std::vector<PageRun> PlanExtents(std::span<const PageRun> stretches, std::span<const PageRun> data, std::size_t slots);
+
+/// The extents for what has got data in `missing`, which has no key yet, and is in none of `holes`; both ascend. As
+/// PlanExtents, with large extents cut into pieces that are registered in parallel while slots are plenty.
+std::vector<PageRun> PlanLate(const PageLayout& layout, std::span<const PageRun> missing,
+                              std::span<const PageRun> holes, std::size_t slots);
 
 /// The extents to offer at first: PlanExtents for everything that is not in `holes` (any order), cut into pieces that
 /// are registered in parallel, of 64 MiB or more. At most kMaxOfferedExtents.
