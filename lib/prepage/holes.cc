@@ -8,11 +8,18 @@
 #include <cerrno>
 #include <optional>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "lib/prepage/pagemap.h"
 #include "lib/prepage/region_pages.h"
 
 namespace farfault {
 namespace {
+
+// A scan takes microseconds and clearing a huge page much longer, so that few looks are spoilt. But a thread of the guest
+// that loses its processor in the middle of a fault spoils them until it has it again.
+constexpr int kLooks = 8;
+constexpr absl::Duration kPauseBetweenLooks = absl::Milliseconds(1);
 
 // lseek moves the offset that all users of the file description share.
 class OffsetKeeper {
@@ -56,24 +63,56 @@ absl::Status FileHoles(const RegionPages& region, PageRun within, std::vector<Pa
   return absl::OkStatus();
 }
 
-// hugetlbfs calls everything data. But where as many pages are mapped here as the file has, the rest are holes.
-absl::Status HugeFileHoles(const RegionPages& region, const Pagemap& pagemap, PageRun within,
-                           std::vector<PageRun>* holes) {
+absl::StatusOr<std::uint64_t> AllocatedPages(const Region& region) {
   struct stat file = {};
-  if (fstat(region.region().fd, &file) != 0) return absl::ErrnoToStatus(errno, "fstat");
-  const auto allocated = static_cast<std::uint64_t>(file.st_blocks) * 512 / region.region().page_size;
+  if (fstat(region.fd, &file) != 0) return absl::ErrnoToStatus(errno, "fstat");
+  return static_cast<std::uint64_t>(file.st_blocks) * 512 / region.page_size;
+}
+
+// Appends what of `within` is not mapped here, and counts what of the region is.
+absl::StatusOr<std::uint64_t> FindUnmapped(const RegionPages& region, const Pagemap& pagemap,
+                                           std::span<const PageRun> within, std::vector<PageRun>* unmapped) {
   std::uint64_t mapped = region.pages().count;
+  auto stretch = within.begin();
+  const auto note = [&](Pagemap::AddressRange range) {
+    const PageRun run = region.Pages(range);
+    mapped -= run.count;
+    while (stretch != within.end() && stretch->end() <= run.first) ++stretch;
+    for (auto hit = stretch; hit != within.end() && hit->first < run.end(); ++hit) {
+      const PageIndex first = std::max(run.first, hit->first);
+      unmapped->push_back({first, std::min(run.end(), hit->end()) - first});
+    }
+  };
+  const absl::Status status = pagemap.Scan(region.Addresses(), {.none_of = Pagemap::kPresent}, note);
+  if (!status.ok()) return status;
+  return mapped;
+}
+
+// hugetlbfs calls everything data. But where as many pages are mapped here as the file has, the rest are holes. A page
+// that the guest populates meanwhile spoils the comparison, so it is made again.
+absl::Status HugeFileHoles(const RegionPages& region, const Pagemap& pagemap, std::span<const PageRun> within,
+                           WhileItGrows while_it_grows, std::vector<PageRun>* holes) {
   const std::size_t from = holes->size();
-  const absl::Status status =
-      pagemap.Scan(region.Addresses(), {.none_of = Pagemap::kPresent}, [&](Pagemap::AddressRange range) {
-        const PageRun run = region.Pages(range);
-        mapped -= run.count;
-        const PageIndex first = std::max(run.first, within.first);
-        const PageIndex end = std::min(run.end(), within.end());
-        if (first < end) AppendRun({first, end - first}, from, holes);
-      });
-  if (mapped != allocated) holes->resize(from);
-  return status;
+  bool grows = false;
+  for (int look = 0; look < kLooks; ++look) {
+    // Who asks for data may have stopped the guest.
+    if (look > 0 && while_it_grows == WhileItGrows::kHoles) absl::SleepFor(kPauseBetweenLooks);
+    holes->resize(from);
+    const absl::StatusOr<std::uint64_t> before = AllocatedPages(region.region());
+    if (!before.ok()) return before.status();
+    const absl::StatusOr<std::uint64_t> mapped = FindUnmapped(region, pagemap, within, holes);
+    if (!mapped.ok()) return mapped.status();
+    const absl::StatusOr<std::uint64_t> after = AllocatedPages(region.region());
+    if (!after.ok()) return after.status();
+    if (*before == *after && *mapped == *after) {
+      SortAndUnite(holes, from);
+      return absl::OkStatus();
+    }
+    grows = grows || *before != *after;
+  }
+  // Where the file has stayed as it is, somebody else has populated pages of it.
+  if (!grows || while_it_grows == WhileItGrows::kData) holes->resize(from);
+  return absl::OkStatus();
 }
 
 absl::Status AnonymousHoles(const RegionPages& region, const Pagemap& pagemap, PageRun within,
@@ -90,31 +129,38 @@ absl::Status AnonymousHoles(const RegionPages& region, const Pagemap& pagemap, P
 
 }  // namespace
 
-absl::StatusOr<std::vector<PageRun>> FindHoles(const GuestMemory& memory) {
+absl::StatusOr<std::vector<PageRun>> FindHoles(const GuestMemory& memory, WhileItGrows while_it_grows) {
   std::vector<PageRun> everything;
   for (std::size_t i = 0; i < memory.regions().size(); ++i) everything.push_back(memory.pages_of(i));
-  return FindHolesIn(memory, everything);
+  return FindHolesIn(memory, everything, while_it_grows);
 }
 
-absl::StatusOr<std::vector<PageRun>> FindHolesIn(const GuestMemory& memory, std::span<const PageRun> stretches) {
+absl::StatusOr<std::vector<PageRun>> FindHolesIn(const GuestMemory& memory, std::span<const PageRun> stretches,
+                                                 WhileItGrows while_it_grows) {
   std::vector<PageRun> holes;
   std::optional<Pagemap> pagemap;
   std::size_t index = 0;
-  for (const PageRun& within : stretches) {
-    while (within.first >= memory.pages_of(index).end()) ++index;
+  while (!stretches.empty()) {
+    while (stretches.front().first >= memory.pages_of(index).end()) ++index;
     const RegionPages region(memory, index);
+    const auto next = std::find_if(stretches.begin(), stretches.end(),
+                                   [&](const PageRun& run) { return run.first >= region.pages().end(); });
+    const auto within = stretches.first(static_cast<std::size_t>(next - stretches.begin()));
+    stretches = stretches.subspan(within.size());
     const bool by_file = region.file_backed() && !region.huge();
     if (!by_file && !pagemap) {
       absl::StatusOr<Pagemap> opened = Pagemap::OpenSelf();
       // An older kernel: everything counts as populated.
-      if (opened.ok()) pagemap.emplace(*std::move(opened));
+      if (!opened.ok()) continue;
+      pagemap.emplace(*std::move(opened));
     }
     absl::Status status;
-    if (by_file) {
-      status = FileHoles(region, within, &holes);
-    } else if (pagemap) {
-      status = region.file_backed() ? HugeFileHoles(region, *pagemap, within, &holes)
-                                    : AnonymousHoles(region, *pagemap, within, &holes);
+    if (region.file_backed() && region.huge()) {
+      status = HugeFileHoles(region, *pagemap, within, while_it_grows, &holes);
+    } else {
+      for (std::size_t i = 0; i < within.size() && status.ok(); ++i) {
+        status = by_file ? FileHoles(region, within[i], &holes) : AnonymousHoles(region, *pagemap, within[i], &holes);
+      }
     }
     if (!status.ok()) return region.Annotate(status);
   }

@@ -15,7 +15,7 @@ namespace {
 
 constexpr absl::Duration kPause = absl::Milliseconds(200);
 // Looking takes longer the more has got data: at most a twentieth of the time.
-constexpr int kPausePerWork = 20;
+constexpr int kPausePerLook = 20;
 
 }  // namespace
 
@@ -50,9 +50,8 @@ void LateMemory::Run() {
       if (stopped_.WaitUntil(&stop_mutex_, absl::Now() + pause, stop)) return;
     }
     if (!guest_runs_here()) return;
-    const absl::Time begun = absl::Now();
-    const absl::Status status = CatchUp();
-    pause = std::max(kPause, kPausePerWork * (absl::Now() - begun));
+    const absl::Status status = CatchUp(Guest::kRuns);
+    pause = PauseAfterLook();
     if (status.ok() || std::exchange(told, true)) continue;
     core_.events.Send(
         EventKind::kHint,
@@ -62,12 +61,21 @@ void LateMemory::Run() {
   }
 }
 
-absl::Status LateMemory::CatchUp() {
+absl::Duration LateMemory::PauseAfterLook() {
+  const MutexLock lock(&mutex_);
+  return std::max(kPause, kPausePerLook * looking_);
+}
+
+absl::Status LateMemory::CatchUp(Guest guest) {
   const MutexLock lock(&mutex_);
   if (memory_.complete()) return absl::OkStatus();
-  auto late = memory_.FindLate(*core_.transport);
+  const absl::Time begun = absl::Now();
+  auto pages = memory_.FindLate(guest == Guest::kRuns);
+  looking_ = absl::Now() - begun;
+  if (!pages.ok()) return pages.status();
+  if (pages->empty()) return absl::OkStatus();
+  auto late = memory_.RegisterLate(*core_.transport, *std::move(pages));
   if (!late.ok()) return late.status();
-  if (late->pages.empty()) return absl::OkStatus();
   thread_.Call([&] {
     // What the destination does not learn of is a hole, here as well.
     if (engine_.phase() == SourceEngine::Phase::kPrePaging) engine_.Offer(memory_.Adopt(*std::move(late)));

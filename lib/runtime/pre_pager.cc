@@ -153,7 +153,7 @@ absl::StatusOr<bool> PrePager::SendRound(PrePagePlan& plan, absl::Time start, ab
 
 // Holes, and what cannot be sent for want of a key since it was a hole a moment ago.
 absl::StatusOr<std::vector<PageRun>> PrePager::FindUnsendable() {
-  if (absl::Status caught_up = late_memory_.CatchUp(); !caught_up.ok()) return caught_up;
+  if (absl::Status caught_up = late_memory_.CatchUp(LateMemory::Guest::kRuns); !caught_up.ok()) return caught_up;
   auto holes = FindHoles(core_.memory);
   if (!holes.ok()) return holes;
   const std::vector<PageRun> unregistered = late_memory_.Missing();

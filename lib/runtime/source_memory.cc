@@ -32,7 +32,7 @@ absl::Status SourceMemory::Register(Transport& transport,
                                     const std::function<void(std::uint64_t done, std::uint64_t total)>& progress) {
   std::vector<PageRun> runs;
   if (transport.pins_memory()) {
-    const auto holes = FindHoles(memory_);
+    const auto holes = FindHoles(memory_, WhileItGrows::kHoles);
     if (!holes.ok()) return holes.status();
     runs = PlanOffer(layout_, *holes);
   } else {
@@ -44,12 +44,16 @@ absl::Status SourceMemory::Register(Transport& transport,
   return absl::OkStatus();
 }
 
-absl::StatusOr<SourceMemory::Late> SourceMemory::FindLate(Transport& transport) const {
+absl::StatusOr<std::vector<PageRun>> SourceMemory::FindLate(bool guest_runs) const {
   const std::vector<PageRun> missing = local_.Missing();
-  if (missing.empty()) return Late{};
-  const auto holes = FindHolesIn(memory_, missing);
+  if (missing.empty()) return std::vector<PageRun>{};
+  const auto holes = FindHolesIn(memory_, missing, guest_runs ? WhileItGrows::kHoles : WhileItGrows::kData);
   if (!holes.ok()) return holes.status();
-  return RegisterRuns(transport, PlanExtents(missing, WithoutHoles(missing, *holes), local_.free_slots()), {});
+  return PlanLate(layout_, missing, *holes, local_.free_slots());
+}
+
+absl::StatusOr<SourceMemory::Late> SourceMemory::RegisterLate(Transport& transport, std::vector<PageRun> pages) const {
+  return RegisterRuns(transport, std::move(pages), {});
 }
 
 std::vector<Extent> SourceMemory::Adopt(Late late) {

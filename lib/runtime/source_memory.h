@@ -19,10 +19,11 @@
 namespace farfault {
 
 /// The source's guest memory as its transport knows it: open for reading, and nothing else. Where registering pins
-/// memory, holes are left out; what gets data in them later is registered by FindLate and Adopt.
+/// memory, holes are left out; what gets data in them later is found by FindLate and registered by RegisterLate and
+/// Adopt.
 class SourceMemory {
  public:
-  /// What FindLate has registered.
+  /// What RegisterLate has registered.
   struct Late {
     std::vector<PageRun> pages;
     RegisteredExtents registered;
@@ -37,9 +38,10 @@ class SourceMemory {
   absl::Status Register(Transport& transport,
                         const std::function<void(std::uint64_t done, std::uint64_t total)>& progress);
 
-  /// Finds and registers pages that have got data since. Changes nothing else, so that others may go on reading. When
-  /// the guest is stopped, whatever has no key after Adopt is a hole.
-  absl::StatusOr<Late> FindLate(Transport& transport) const;
+  /// Extents for pages that have got data since. Neither this nor RegisterLate changes anything that others read. When
+  /// the guest is stopped, whatever has no key after Adopt is a hole; while it runs, some may be overlooked.
+  absl::StatusOr<std::vector<PageRun>> FindLate(bool guest_runs) const;
+  absl::StatusOr<Late> RegisterLate(Transport& transport, std::vector<PageRun> pages) const;
   /// Gives back the extents with the peer's keys.
   std::vector<Extent> Adopt(Late late);
 

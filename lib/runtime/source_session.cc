@@ -103,11 +103,10 @@ absl::Status ThreadedSourceSession::StartEngine() {
   late_memory_->Start();
   core_.Publish(SessionState::kPrepared, absl::OkStatus());
   const MutexLock lock(&guest_mutex_);
-  pre_pager_ = std::make_unique<PrePager>(
-      core_, *engine_, *thread_, *late_memory_,
-      PrePager::Tracking{options_.track_dirty, options_.track_history, options_.dirty_log,
-                         external_ ? &*external_ : nullptr},
-      options_.handshake_timeout);
+  pre_pager_ = std::make_unique<PrePager>(core_, *engine_, *thread_, *late_memory_,
+                                          PrePager::Tracking{options_.track_dirty, options_.track_history,
+                                                             options_.dirty_log, external_ ? &*external_ : nullptr},
+                                          options_.handshake_timeout);
   return absl::OkStatus();
 }
 
@@ -233,7 +232,7 @@ absl::Status ThreadedSourceSession::SwitchOver() {
 
 // The guest has stopped: from here on it is known what is out of date at the destination, and what is a hole.
 absl::StatusOr<std::vector<PageRun>> ThreadedSourceSession::SettleMemory() {
-  if (absl::Status caught_up = late_memory_->CatchUp(); !caught_up.ok()) {
+  if (absl::Status caught_up = late_memory_->CatchUp(LateMemory::Guest::kStopped); !caught_up.ok()) {
     return absl::Status(
         caught_up.code(),
         fmt::format("memory that the guest has populated since the session began cannot be offered; the "

@@ -4,12 +4,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <cstdlib>
 #include <random>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "lib/util/unique_fd.h"
@@ -82,6 +84,28 @@ TEST_CASE("under a tracker no written page is called a hole", "[holes]") {
   REQUIRE_FALSE(holes.contains(6));
   REQUIRE(tracker->Stop().ok());
   REQUIRE(Holes(region.memory()) == std::vector<PageRun>{{0, 1}, {2, 4}, {7, 1}});
+}
+
+TEST_CASE("huge pages that are populated meanwhile do not turn the rest into data", "[holes]") {
+  const TestRegion region(MemoryKind::kHugetlb, 8);
+  const GuestMemory memory = region.memory();
+  // Page 0 comes and goes all the time.
+  std::atomic<bool> over = false;
+  std::thread guest([&] {
+    while (!over) {
+      region.counter(0) = 1;
+      static_cast<void>(madvise(region.page(0), kHugePage, MADV_REMOVE));
+    }
+  });
+  const std::vector<PageRun> stretches = {{1, 2}, {4, 1}, {6, 2}};
+  int wrong = 0;
+  for (int look = 0; look < 100000; ++look) {
+    const auto holes = FindHolesIn(memory, stretches, WhileItGrows::kHoles);
+    if (!holes.ok() || *holes != stretches) ++wrong;
+  }
+  over = true;
+  guest.join();
+  CHECK(wrong == 0);
 }
 
 TEST_CASE("huge pages that somebody else populated are not called holes", "[holes]") {
