@@ -161,13 +161,23 @@ absl::StatusOr<std::vector<PageRun>> PrePager::FindUnsendable() {
   return holes;
 }
 
+absl::StatusOr<std::vector<PageRun>> PrePager::Prepare(const PrePageBudget& budget) {
+  if (absl::Status tracking = StartTracking(); !tracking.ok()) return tracking;
+  if (absl::Status observed = Observe(budget); !observed.ok()) return observed;
+  return FindUnsendable();
+}
+
 absl::StatusOr<PrePageReport> PrePager::Run(const PrePageBudget& budget) {
   const absl::Time start = absl::Now();
   const absl::Time deadline = budget.time == absl::ZeroDuration() ? absl::InfiniteFuture() : start + budget.time;
-  if (absl::Status tracking = StartTracking(); !tracking.ok()) return tracking;
-  if (absl::Status observed = Observe(budget); !observed.ok()) return observed;
-  const auto holes = FindUnsendable();
-  if (!holes.ok()) return holes.status();
+  const bool tracked = dirty_tracker_ != nullptr;
+  const auto holes = Prepare(budget);
+  if (!holes.ok()) {
+    // Nothing has been sent that could become stale, and an armed tracker hides the holes of private memory: what cannot
+    // be registered now could not be at the switchover either.
+    if (absl::Status stopped = tracked ? absl::OkStatus() : Stop(); !stopped.ok()) return stopped;
+    return holes.status();
+  }
   if (history_ != nullptr) hottest_ = history_->HottestFirst(kMaxHottest);
 
   SessionStats before;

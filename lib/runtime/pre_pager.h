@@ -68,6 +68,7 @@ class PrePager {
   absl::Status StartTracking();
   void GoWithoutHistory(const absl::Status& why);
   absl::StatusOr<std::vector<PageRun>> FindUnsendable();
+  absl::StatusOr<std::vector<PageRun>> Prepare(const PrePageBudget& budget);
   absl::Status Observe(const PrePageBudget& budget);
   bool WaitWhileItMoves(absl::FunctionRef<bool()> over, absl::Time deadline);
   absl::Status ReadLog(std::vector<PageRun>* dirty);
