@@ -63,12 +63,17 @@ class FARFAULT_EXPORT SourceSession : public PagingSession {
   /// kUnauthenticated (keys differ), kPermissionDenied (the listener rejected the connection), kFailedPrecondition
   /// (version, regions or page sizes differ; memory is in use by another session), kAlreadyExists (address in use),
   /// kDataLoss (the peer makes no sense). A listening side that waited in vain reports how the last peer that tried has
-  /// failed.
+  /// failed. kResourceExhausted: the memory cannot be registered, for a limit that the message names.
+  ///
+  /// Over transports that pin memory (verbs without `odp=1`) nobody may discard it from here until it is drained
+  /// (MADV_DONTNEED, MADV_REMOVE, FALLOC_FL_PUNCH_HOLE), so keep balloons and free page reporting off: the device would
+  /// go on reading the old page, and what is written to the new one would not arrive.
   static absl::StatusOr<std::unique_ptr<SourceSession>> Create(GuestMemory memory, SourceOptions options);
 
   /// Sends pages while the guest runs. May be called repeatedly before `SwitchOver`. Blocks until the budget is
   /// spent or nothing is left to send. Tracking starts with the first call, hence kPermissionDenied (userfaultfd) and
-  /// kUnimplemented (Linux before 6.7); both leave the session as it is. kDeadlineExceeded: the destination hangs (what
+  /// kUnimplemented (Linux before 6.7); both leave the session as it is; so does kResourceExhausted: what the guest has
+  /// populated by now cannot be registered. kDeadlineExceeded: the destination hangs (what
   /// is on its way has `handshake_timeout` once the budget's time is over); the session has failed.
   virtual absl::StatusOr<PrePageReport> PrePage(const PrePageBudget& budget) = 0;
 
@@ -81,7 +86,8 @@ class FARFAULT_EXPORT SourceSession : public PagingSession {
   /// Hands the guest over. The guest has stopped and its memory does not change from this call on. Returns when
   /// the destination has said that its guest may run. On an error the destination never started and the guest may go on
   /// here, except for kDataLoss: the outcome is unknown, and only the destination can tell. When the destination
-  /// refuses or what it says makes no sense, that is kAborted.
+  /// refuses or what it says makes no sense, that is kAborted. kResourceExhausted: the guest has populated more memory
+  /// than can be registered; the session is as it was, and `SwitchOver` may be called again.
   virtual absl::Status SwitchOver() = 0;
 
   /// Waits until the destination has every page; afterwards the memory may be freed. kDeadlineExceeded leaves the

@@ -64,7 +64,12 @@ FARFAULT_EXPORT enum farfault_status farfault_session_cancel(struct farfault_ses
 /// came, peer silent), FARFAULT_UNAUTHENTICATED (keys differ), FARFAULT_PERMISSION_DENIED (the listener rejected the
 /// connection), FARFAULT_FAILED_PRECONDITION (version, regions or page sizes differ; memory is in use by another
 /// session), FARFAULT_ALREADY_EXISTS (address in use), FARFAULT_DATA_LOSS (the peer makes no sense). A listening side
-/// that waited in vain reports how the last peer that tried has failed.
+/// that waited in vain reports how the last peer that tried has failed. FARFAULT_RESOURCE_EXHAUSTED: the memory cannot
+/// be registered, for a limit that the message names.
+///
+/// Over transports that pin memory (verbs without `odp=1`) nobody may discard the memory from here until it is drained,
+/// so keep balloons and free page reporting off; what happens otherwise is said at `SourceSession::Create` in
+/// farfault/session.h.
 FARFAULT_EXPORT enum farfault_status farfault_source_create(const struct farfault_memory* memory,
                                                             const struct farfault_session_options* session,
                                                             const struct farfault_source_options* source,
@@ -74,7 +79,8 @@ FARFAULT_EXPORT void farfault_source_destroy(struct farfault_source* source);
 /// Sends pages while the guest runs. May be called repeatedly before the switchover. Blocks until the budget is spent
 /// or nothing is left to send. `report` may be NULL. Tracking starts with the first call, hence
 /// FARFAULT_PERMISSION_DENIED (userfaultfd) and FARFAULT_UNIMPLEMENTED (Linux before 6.7); both leave the session as it
-/// is. FARFAULT_DEADLINE_EXCEEDED: the destination hangs (what is on its way has `handshake_timeout_ns` once the
+/// is; so does FARFAULT_RESOURCE_EXHAUSTED: what the guest has populated by now cannot be registered.
+/// FARFAULT_DEADLINE_EXCEEDED: the destination hangs (what is on its way has `handshake_timeout_ns` once the
 /// budget's time is over); the session has failed.
 FARFAULT_EXPORT enum farfault_status farfault_source_prepage(struct farfault_source* source,
                                                              const struct farfault_prepage_budget* budget,
@@ -92,7 +98,8 @@ FARFAULT_EXPORT enum farfault_status farfault_source_report_dirty_bitmap(struct 
 /// Hands the guest over. The guest has stopped and its memory does not change from this call on. Returns when the
 /// destination has said that its guest may run. On an error the destination never started and the guest may go on here,
 /// except for FARFAULT_DATA_LOSS: the outcome is unknown, and only the destination can tell. When the destination
-/// refuses or what it says makes no sense, that is FARFAULT_ABORTED.
+/// refuses or what it says makes no sense, that is FARFAULT_ABORTED. FARFAULT_RESOURCE_EXHAUSTED: the guest has
+/// populated more memory than can be registered; the session is as it was, and this may be called again.
 FARFAULT_EXPORT enum farfault_status farfault_source_switch_over(struct farfault_source* source);
 
 /// Waits until the destination has every page; afterwards the memory may be freed. FARFAULT_DEADLINE_EXCEEDED leaves
