@@ -95,7 +95,8 @@ TEST_CASE("a pager that was killed is followed by another, which overwrites noth
   REQUIRE(status == 0);
   const nlohmann::json report = ReportOf(pager);
   CHECK(report["taken_over"] == true);
-  // What the guest had is neither read nor pushed again. Pushes that were overtaken by reads may not have been taken in.
+  // What the guest had is neither read nor pushed again. Pushes that were overtaken by reads may not have been taken
+  // in.
   const auto came = [&report](const char* how) { return report["pages_by"][how].get<std::uint64_t>(); };
   const std::uint64_t missing = kPages - (kPages + 2) / 3;
   CHECK(came("demand") + came("fetch") + came("push") - report["duplicates"].get<std::uint64_t>() <= missing);
