@@ -107,14 +107,17 @@ PageRun Pusher::NextOffered(Sender& sender, std::uint64_t max_bytes) {
       sender.offered.pop_front();
       continue;
     }
-    if (!resources_.memory.Has(run.first)) {
-      // A hole when it was last looked at: what may be in it by now comes with another offer.
+    // A hole when it was last looked at: what may be in it by now comes with another offer. Or the guest has it, from
+    // an earlier session that brought it, and has written to it since.
+    if (!resources_.memory.Has(run.first) || tables_.wanted(run.first)) {
       offer = {run.first + 1, offer.end() - run.first - 1};
       continue;
     }
     run = layout_.ClipToRegion(run);
     run.count = std::min(run.count, std::max<std::uint64_t>(1, max_bytes / layout_.page_size(run.first)));
-    return run;
+    std::uint64_t not_wanted = 1;
+    while (not_wanted < run.count && !tables_.wanted(run.first + not_wanted)) ++not_wanted;
+    return {run.first, not_wanted};
   }
   return {};
 }

@@ -181,7 +181,6 @@ TEST_CASE("a broken channel or a failed request breaks the push", "[push]") {
 TEST_CASE("pre-paging sends what is offered, flags it, and claims nothing", "[push][prepage]") {
   PushHarness harness({});
   const auto pusher = harness.MakePusher(kSmall);
-  harness.Want(5);  // Nobody looks at wants before the switchover.
   pusher->Offer({4, 4});
   pusher->Offer({6, 4});
   RunToEnd(harness, *pusher);
@@ -197,6 +196,29 @@ TEST_CASE("pre-paging sends what is offered, flags it, and claims nothing", "[pu
   pusher->StartPush();
   RunToEnd(harness, *pusher);
   CHECK(pusher->counters().pages_sent == 64);
+}
+
+TEST_CASE("what the guest has from an earlier session is not pre-paged, and yielded by the push", "[push][prepage]") {
+  PushHarness harness({});
+  const auto pusher = harness.MakePusher(kSmall);
+  for (const PageIndex page : {0u, 5u, 6u, 63u}) harness.Want(page);
+  pusher->Offer({0, 64});
+  RunToEnd(harness, *pusher);
+  CHECK_FALSE(pusher->has_offers());
+  CHECK(pusher->counters().pages_sent == 60);
+  // Written at the source: no reason either.
+  pusher->MarkStale({4, 4});
+  pusher->Offer({4, 4});
+  RunToEnd(harness, *pusher);
+  CHECK(pusher->counters().pages_sent == 62);
+  pusher->StartPush();
+  RunToEnd(harness, *pusher);
+  CHECK(pusher->complete());
+  CHECK(pusher->counters().pages_yielded == 4);
+  for (PageIndex page = 0; page < 64; ++page) {
+    const bool the_guests = page == 0 || page == 5 || page == 6 || page == 63;
+    CHECK((the_guests ? AllZero(harness.frame(page)) : HasPattern(harness.frame(page), page)));
+  }
 }
 
 TEST_CASE("what became stale is sent again when it is offered again", "[push][prepage]") {
