@@ -76,7 +76,8 @@ class GuestPlacement final : public PagePlacement {
   /// The memory is ordinary memory again; every waiter is woken. `holes` are the pages that were never mapped: they
   /// read as zeros from now on, whatever may have landed in their frames.
   absl::Status Disarm(std::span<const PageRun> holes = {});
-  /// The guest never ran here: the same, but what another process has armed stays armed.
+  /// The guest was not started by this session: the same, but memory that another process has armed, or whose guest
+  /// may run already, stays armed.
   absl::Status DisarmUnused();
 
   /// Of an external guest, when it was armed: pages that were mapped there already and are the guest's own.
@@ -140,6 +141,9 @@ class GuestPlacement final : public PagePlacement {
   absl::Status ArmPlace(Place& place);
   absl::Status ArmExternal(Place& place);
   absl::Status FindMappedBefore(const Place& place);
+  /// Unregistering would wake the guest, and make zeros of what is missing: it may run already, or somebody else has
+  /// registered the memory.
+  bool KeepsArmed() const;
   void WakeAll(const Place& place);
   absl::Status Unregister(const Place& place);
   absl::Status EmptyFrames(PageRun run) const;

@@ -36,13 +36,13 @@ absl::Status GuestPlacement::ArmExternal(Place& place) {
       rest = {rest.first + part.pages, rest.count - part.pages};
     }
     if (!status.ok()) {
-      static_cast<void>(Unregister(place));
+      if (!KeepsArmed()) static_cast<void>(Unregister(place));
       return status;
     }
   }
   absl::Status status = FindMappedBefore(place);
   if (status.ok() && external_->guest.taken_over) WakeAll(place);
-  if (!status.ok() && !external_->guest.registered) static_cast<void>(Unregister(place));
+  if (!status.ok() && !KeepsArmed()) static_cast<void>(Unregister(place));
   return status;
 }
 
@@ -100,8 +100,14 @@ absl::Status GuestPlacement::Unregister(const Place& place) {
   return first_error;
 }
 
+bool GuestPlacement::KeepsArmed() const {
+  if (external_ == nullptr) return false;
+  const ExternalGuest& guest = external_->guest;
+  return guest.registered || guest.running || guest.taken_over;
+}
+
 absl::Status GuestPlacement::DisarmUnused() {
-  if (external_ == nullptr || !external_->guest.registered) return Disarm();
+  if (!KeepsArmed()) return Disarm();
   uffd_ = nullptr;
   return absl::OkStatus();
 }

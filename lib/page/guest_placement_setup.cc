@@ -73,8 +73,7 @@ absl::Status GuestPlacement::Arm(Userfaultfd& uffd) {
   for (Place& place : places_) {
     absl::Status status = external_ == nullptr ? ArmPlace(place) : ArmExternal(place);
     if (status.ok()) continue;
-    const bool mine = external_ == nullptr || !external_->guest.registered;
-    for (const Place* armed = places_.data(); mine && armed != &place; ++armed) {
+    for (const Place* armed = places_.data(); !KeepsArmed() && armed != &place; ++armed) {
       static_cast<void>(Unregister(*armed));
     }
     uffd_ = nullptr;
