@@ -89,7 +89,8 @@ DestinationEngine::World DestinationResources::MakeWorld(SessionCore& core, Sour
                                  .placement = *placement_,
                                  .faults = *feed_,
                                  .clock = core.clock,
-                                 .page_states = state_file_.states()};
+                                 .page_states = state_file_.states(),
+                                 .before_guest_runs = [this] { state_file_.MarkRunning(); }};
   for (const auto& channel : core.connection.demand) world.demand_channels.push_back(channel.get());
   for (const auto& channel : core.connection.push) world.push.channels.push_back(channel.get());
   return world;

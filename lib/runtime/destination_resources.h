@@ -35,7 +35,6 @@ class DestinationResources {
   bool has_placement() const { return placement_ != nullptr; }
   GuestPlacement& placement() { return *placement_; }
   int uffd() const { return uffd_->fd(); }
-  PageStateFile& state_file() { return state_file_; }
 
  private:
   absl::Status MakePlacement(SessionCore& core, const DestinationOptions& options, std::span<const PageRun> holes);

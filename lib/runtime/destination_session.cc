@@ -314,7 +314,6 @@ absl::Status ThreadedDestinationSession::Activate(absl::Duration timeout) {
     failure = engine_->failure();
     return engine_->guest_may_run() || engine_->phase() == Phase::kFailed;
   };
-  resources_.state_file().MarkRunning();
   running_thread()->Call([this] { engine_->AllowActivation(); });
   if (running_thread()->WaitUntil(over, absl::Now() + timeout)) return failure;
   return absl::DeadlineExceededError(

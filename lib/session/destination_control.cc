@@ -110,6 +110,7 @@ bool DestinationControl::FinishSwitchOver() {
   if (!MutantIs(Mutant::kIgnoreDirtySet) && !MutantIs(Mutant::kApplyDirtyEarly)) ForgetDirty();
   if (progress_.failed()) return true;
   pages_.EndEarlyDiscards();
+  if (before_guest_runs_) before_guest_runs_();
   progress_.StartGuest(switch_over_.push_enabled != 0);
   link_.Send(MessageType::kSwitchedOver);
   return true;

@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <utility>
 #include <vector>
 
 #include "farfault/page.h"
@@ -19,9 +21,15 @@ namespace farfault {
 /// end of the push, and the goodbye. One thread.
 class DestinationControl {
  public:
+  /// `before_guest_runs`: see DestinationEngine::World.
   DestinationControl(DestinationPages& pages, DestinationProgress& progress, const PushArrivals& arrivals,
-                     ExtentTable& source_memory, ControlLink& link)
-      : pages_(pages), progress_(progress), arrivals_(arrivals), source_memory_(source_memory), link_(link) {}
+                     ExtentTable& source_memory, ControlLink& link, std::function<void()> before_guest_runs)
+      : pages_(pages),
+        progress_(progress),
+        arrivals_(arrivals),
+        source_memory_(source_memory),
+        link_(link),
+        before_guest_runs_(std::move(before_guest_runs)) {}
 
   /// The guest may be started as soon as the source hands it over; the source is told so. Idempotent.
   void AllowActivation();
@@ -50,6 +58,7 @@ class DestinationControl {
   const PushArrivals& arrivals_;
   ExtentTable& source_memory_;
   ControlLink& link_;
+  const std::function<void()> before_guest_runs_;
 
   bool activation_allowed_ = false;
   bool push_complete_received_ = false;

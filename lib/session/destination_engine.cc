@@ -13,7 +13,7 @@ DestinationEngine::DestinationEngine(World world, const Config& config)
       demand_(pages_, progress_, world.source, world.demand_channels, world.scratch, config.demand_slots),
       answerer_(pages_, progress_, demand_, world.faults, config.faults),
       push_(pages_, progress_, answerer_, world.source, std::move(world.push)),
-      control_(pages_, progress_, push_, world.source.memory, world.control) {
+      control_(pages_, progress_, push_, world.source.memory, world.control, std::move(world.before_guest_runs)) {
   for (PageIndex page = 0; page < world.page_states.size(); ++page) {
     const PageState state = table_.state(page);
     if (state == PageState::kLanded || state == PageState::kMapped) pages_.mapper().OnArrived(page);

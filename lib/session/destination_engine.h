@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -54,6 +55,9 @@ class DestinationEngine {
     const Clock& clock;
     /// Where the table of pages lives, with what an earlier engine has left there; empty: in the engine, all absent.
     std::span<std::uint8_t> page_states = {};
+    /// Called once, when all that is stale has been taken back, and before anybody hears that the guest may run here:
+    /// from now on `page_states` tells the truth. May be empty.
+    std::function<void()> before_guest_runs = {};
   };
 
   DestinationEngine(World world, const Config& config);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -42,6 +43,8 @@ class DestinationHarness {
     std::uint32_t chunk_pages = 0;
     std::size_t push_channels = 1;
     std::uint64_t staging_bytes = 4096;
+    bool runs_early = false;
+    std::function<void()> before_guest_runs = {};
   };
 
   explicit DestinationHarness(Setup setup);

@@ -37,6 +37,35 @@ TEST_CASE("stale runs are forgotten run by run inside their regions", "[destinat
         std::vector<FakePlacement::Call>{{PlacementCall::kForget, {5, 3}}, {PlacementCall::kForget, {8, 3}}});
 }
 
+TEST_CASE("the guest counts as having run once stale pages are taken back, and before the source hears of it",
+          "[destination]") {
+  DestinationHarness* harness = nullptr;
+  int calls = 0;
+  std::vector<SentMessage> sent_before;
+  PageState stale{};
+  DestinationHarness made({.before_guest_runs = [&] {
+    ++calls;
+    sent_before = TakeMessages(harness->control);
+    stale = harness->state(5);
+    CHECK_FALSE(harness->engine->guest_may_run());
+  }});
+  harness = &made;
+  made.Push({{4, 4}}, kPrePaged);
+  made.Settle();
+  made.engine->AllowActivation();
+  made.Settle();
+  CHECK(calls == 0);
+  made.SendRuns(MessageType::kDirtyRuns, {{5, 1}});
+  made.SendSwitchOver(true, 1);
+  made.Settle();
+  CHECK(calls == 1);
+  CHECK(stale == PageState::kAbsent);
+  REQUIRE(sent_before.size() == 1);
+  CHECK(sent_before[0].type == MessageType::kMayActivate);
+  CHECK(made.engine->guest_may_run());
+  CHECK(calls == 1);
+}
+
 TEST_CASE("the switchover waits for run lists that were sent before it", "[destination]") {
   DestinationHarness harness({});
   harness.engine->AllowActivation();
