@@ -167,6 +167,7 @@ EngineThread::Round ThreadedDestinationSession::Round() {
 
 bool ThreadedDestinationSession::PollOnce() {
   bool progress = engine_->Poll();
+  WatchFaults();
   // It may have changed in a call between two rounds as well.
   progress |= NoticePhase();
   const Phase phase = engine_->phase();
@@ -188,6 +189,17 @@ bool ThreadedDestinationSession::PollOnce() {
   return progress;
 }
 
+/// A fault that is left in the kernel would keep this thread awake.
+void ThreadedDestinationSession::WatchFaults() {
+  const bool watch = engine_->takes_faults();
+  if (watch == std::exchange(watches_faults_, watch)) return;
+  if (watch) {
+    thread_->Watch(resources_.uffd());
+  } else {
+    thread_->StopWatching(resources_.uffd());
+  }
+}
+
 /// Nobody polls the channels any more, and the end of the source's side, never read, would keep this thread awake.
 void ThreadedDestinationSession::HangUp() {
   core_.connection.control->Close();
@@ -195,7 +207,7 @@ void ThreadedDestinationSession::HangUp() {
   for (const auto& channel : core_.connection.push) channel->Close();
 }
 
-/// After a failure faults stay where they are and nobody polls the data channels: neither may keep this thread awake.
+/// After a failure nobody polls the data channels: they may not keep this thread awake.
 /// The peer should hear the reason before it sees channels close.
 void ThreadedDestinationSession::GoQuiet() {
   if (hung_up_) return;
@@ -203,7 +215,6 @@ void ThreadedDestinationSession::GoQuiet() {
   const bool lost = !link.status().ok();
   if (!lost && !link.flushed() && core_.clock.Now() - failed_at_ < absl::ToInt64Nanoseconds(kFarewell)) return;
   hung_up_ = true;
-  thread_->StopWatching(resources_.uffd());
   for (const auto& channel : core_.connection.demand) channel->Close();
   for (const auto& channel : core_.connection.push) channel->Close();
   if (lost) core_.connection.control->Close();

@@ -52,6 +52,7 @@ class ThreadedDestinationSession final : public DestinationSession {
   bool PollOnce();
   void Tick();
   void HangUp();
+  void WatchFaults();
   void GoQuiet();
   bool NoticePhase();
   void OnPhase(Phase phase);
@@ -81,6 +82,7 @@ class ThreadedDestinationSession final : public DestinationSession {
   bool finished_ = false;               // Engine thread.
   bool frames_revoked_ = false;         // Engine thread.
   bool hung_up_ = false;                // Engine thread.
+  bool watches_faults_ = true;          // Engine thread; as MakeSleeper begins.
   absl::Status finish_status_;          // Engine thread.
 };
 

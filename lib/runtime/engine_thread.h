@@ -59,7 +59,9 @@ class EngineThread {
   /// Runs `function` between two rounds and returns when it has run. Not from the engine's own thread.
   void Call(absl::FunctionRef<void()> function);
 
-  /// From now on `fd` does not wake the thread. On the engine's thread, or before Start.
+  /// From now on `fd` wakes the thread when it is readable. On the engine's thread, or before Start.
+  void Watch(int fd) { sleeper_.AddFd(fd); }
+  /// The opposite.
   void StopWatching(int fd) { sleeper_.RemoveFd(fd); }
 
   /// Waits until `done`, which is asked on the engine's thread after each round, is true; false at the deadline.

@@ -23,7 +23,14 @@ class Sleeper {
     polled_.emplace_back();
   }
   /// Wakes when `fd` is readable.
-  void AddFd(int fd) { polled_.insert(polled_.begin() + static_cast<std::ptrdiff_t>(fds_++), pollfd{fd, POLLIN, 0}); }
+  void AddFd(int fd) {
+    for (std::size_t i = 0; i < fds_; ++i) {
+      if (polled_[i].fd >= 0) continue;
+      polled_[i].fd = fd;
+      return;
+    }
+    polled_.insert(polled_.begin() + static_cast<std::ptrdiff_t>(fds_++), pollfd{fd, POLLIN, 0});
+  }
 
   void RemoveFd(int fd) {
     for (std::size_t i = 0; i < fds_; ++i) {

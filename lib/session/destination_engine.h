@@ -87,6 +87,8 @@ class DestinationEngine {
   /// The guest has been handed over; it may be running here even after a failure.
   bool guest_may_run() const { return progress_.guest_may_run(); }
   const absl::Status& failure() const { return progress_.failure(); }
+  /// Poll looks for faults. False: what waits in the kernel is left there for now.
+  bool takes_faults() const { return !progress_.failed() && answerer_.takes_faults(); }
   /// Every page is mapped or a hole: userfaultfd may be disarmed.
   bool all_mapped() const { return progress_.all_mapped(); }
   std::uint64_t resident_pages() const { return progress_.resident_pages(); }

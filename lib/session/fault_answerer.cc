@@ -6,11 +6,6 @@
 #include "lib/util/mutant.h"
 
 namespace farfault {
-namespace {
-
-constexpr std::size_t kEventsPerRound = 64;
-
-}  // namespace
 
 FaultAnswerer::FaultAnswerer(DestinationPages& pages, DestinationProgress& progress, DemandArrivals& demand,
                              FaultFeed& feed, Config config)
@@ -24,8 +19,8 @@ FaultAnswerer::FaultAnswerer(DestinationPages& pages, DestinationProgress& progr
 }
 
 bool FaultAnswerer::Take() {
+  if (!takes_faults()) return false;
   std::array<FeedEvent, kEventsPerRound> events;
-  if (room() < kEventsPerRound || (runs_early_ && !progress_.guest_may_run())) return false;
   const FeedResult result = feed_.Drain(events);
   for (const FeedEvent& event : std::span(events).first(result.events)) {
     if (event.kind == FeedEventKind::kFault) {

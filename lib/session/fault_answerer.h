@@ -28,6 +28,8 @@ class FaultAnswerer {
   FaultAnswerer(DestinationPages& pages, DestinationProgress& progress, DemandArrivals& demand, FaultFeed& feed,
                 Config config);
 
+  /// False: Take leaves them in the kernel, for want of room or until the switchover.
+  bool takes_faults() const { return room() >= kEventsPerRound && (!runs_early_ || progress_.guest_may_run()); }
   /// Takes faults and discards in. True when there were some.
   bool Take();
   /// Answers faults that wait, in the order in which they came. True when one got somewhere.
@@ -41,6 +43,8 @@ class FaultAnswerer {
   const std::vector<PageIndex>& fault_order() const { return order_; }
 
  private:
+  static constexpr std::size_t kEventsPerRound = 64;
+
   void OnFault(PageIndex page);
   bool IsPending(PageIndex page) const;
   void OnDiscard(PageRun run);

@@ -53,6 +53,27 @@ TEST_CASE("calls run on the engine's thread, one at a time, whoever makes them")
   CHECK(overlaps == 0);
 }
 
+TEST_CASE("a descriptor wakes the thread while it is watched, and only then") {
+  const UniqueFd readable(eventfd(1, EFD_CLOEXEC));
+  std::atomic<int> rounds = 0;
+  const auto thread = MakeThread([&] {
+    ++rounds;
+    return Round::kIdle;
+  });
+  REQUIRE(thread->Start().ok());
+  const auto rounds_in_a_while = [&] {
+    const int before = rounds;
+    absl::SleepFor(absl::Milliseconds(300));
+    return rounds - before;
+  };
+  for (int i = 0; i < 2; ++i) {
+    thread->Call([&] { thread->Watch(readable.get()); });
+    CHECK(rounds_in_a_while() > 20);
+    thread->Call([&] { thread->StopWatching(readable.get()); });
+    CHECK(rounds_in_a_while() < 20);
+  }
+}
+
 TEST_CASE("an engine that waits for what wakes nobody looks again and again, and only then") {
   std::atomic<int> rounds = 0;
   std::atomic<bool> waits = true;

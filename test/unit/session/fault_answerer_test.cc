@@ -68,6 +68,34 @@ TEST_CASE("a thread that faults again and again before the switchover takes one 
   CHECK(harness.guest_has(6));
 }
 
+TEST_CASE("faults are left in the kernel until the switchover when the guest runs early, and nobody is to wake for them",
+          "[destination]") {
+  DestinationHarness harness({.runs_early = true});
+  harness.feed.Fault(5);
+  harness.Settle();
+  CHECK_FALSE(harness.feed.empty());
+  CHECK_FALSE(harness.engine->takes_faults());
+  harness.Activate(true);
+  CHECK(harness.engine->takes_faults());
+  harness.Serve();
+  CHECK(harness.guest_has(5));
+  harness.engine->Fail(absl::CancelledError("over"));
+  CHECK_FALSE(harness.engine->takes_faults());
+}
+
+TEST_CASE("nobody is to wake for faults that there is no room for", "[destination]") {
+  DestinationHarness harness({.regions = {{{0, 5000}, 16}}});
+  for (PageIndex page = 0; page < 5000; ++page) harness.feed.Fault(page);
+  CHECK(harness.engine->takes_faults());
+  harness.Settle();
+  CHECK_FALSE(harness.feed.empty());
+  CHECK_FALSE(harness.engine->takes_faults());
+  harness.Activate(false);
+  harness.Serve();
+  CHECK(harness.engine->takes_faults());
+  CHECK(harness.engine->Stats().mapped_pages == 5000);
+}
+
 TEST_CASE("no stall is lost when many more threads wait than reads may be out", "[destination]") {
   DestinationHarness harness({.regions = {{{0, 1000}, 16}}, .demand_slots = 2});
   harness.Activate(false);
