@@ -10,6 +10,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <utility>
 
@@ -58,6 +59,33 @@ void PageStateFile::MarkRunning() {
   if (mapping_.size() > 0) std::atomic_ref(header().running).store(1, std::memory_order_release);
 }
 
+bool PageStateFile::guest_ran() const {
+  return mapping_.size() > 0 && std::atomic_ref(header().running).load(std::memory_order_acquire) != 0;
+}
+
+PageStateFile& PageStateFile::operator=(PageStateFile&& other) noexcept {
+  if (this == &other) return *this;
+  Discard();
+  mapping_ = std::move(other.mapping_);
+  path_ = std::exchange(other.path_, {});
+  draft_ = std::exchange(other.draft_, {});
+  return *this;
+}
+
+void PageStateFile::Discard() {
+  if (!draft_.empty()) static_cast<void>(unlink(draft_.c_str()));
+  draft_.clear();
+}
+
+absl::Status PageStateFile::Publish() {
+  if (draft_.empty()) return absl::OkStatus();
+  if (rename(draft_.c_str(), path_.c_str()) != 0) {
+    return absl::ErrnoToStatus(errno, fmt::format("the state file '{}' cannot be put in its place", path_));
+  }
+  draft_.clear();
+  return absl::OkStatus();
+}
+
 // With `bytes` the file gets that length first.
 absl::StatusOr<PageStateFile> PageStateFile::Map(const std::string& path, int flags, std::uint64_t bytes) {
   static_assert(sizeof(Header) == 4096);
@@ -88,12 +116,14 @@ absl::StatusOr<PageStateFile> PageStateFile::Map(const std::string& path, int fl
 }
 
 absl::StatusOr<PageStateFile> PageStateFile::Create(const std::string& path, const GuestMemory& memory) {
-  // Somebody may still have the old file mapped: a new one in its place.
-  static_cast<void>(unlink(path.c_str()));
-  auto file = Map(path, O_CREAT | O_EXCL, sizeof(Header) + memory.total_pages());
-  if (file.ok()) {
-    file->header() = Header{.pages = memory.total_pages(), .layout = LayoutHash(memory)};
-  }
+  const std::string draft = path + ".new";
+  // Of a process that was killed.
+  static_cast<void>(unlink(draft.c_str()));
+  auto file = Map(draft, O_CREAT | O_EXCL, sizeof(Header) + memory.total_pages());
+  if (!file.ok()) return file;
+  file->path_ = path;
+  file->draft_ = draft;
+  file->header() = Header{.pages = memory.total_pages(), .layout = LayoutHash(memory)};
   return file;
 }
 
@@ -108,10 +138,6 @@ absl::StatusOr<PageStateFile> PageStateFile::Reopen(const std::string& path, con
   if (header.layout != LayoutHash(memory)) {
     return absl::FailedPreconditionError(fmt::format("the state file '{}' is of other memory, of {} pages; this has {}",
                                                      path, header.pages, memory.total_pages()));
-  }
-  if (header.running == 0) {
-    return absl::FailedPreconditionError(
-        fmt::format("the guest of the state file '{}' never ran: begin anew, without taking it over", path));
   }
   return file;
 }

@@ -1,5 +1,7 @@
 #include "lib/runtime/destination_resources.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <string>
@@ -49,6 +51,23 @@ absl::Status DestinationResources::OpenStateFile(const GuestMemory& memory, cons
   return absl::OkStatus();
 }
 
+// Not before it is sure that this session gets the guest: the file of the one before may still be needed.
+absl::Status DestinationResources::KeepStateFile(const GuestMemory& memory, const std::string& path) {
+  if (state_file_.states().empty() || state_file_.is_new() || state_file_.guest_ran()) return state_file_.Publish();
+  // The pager before this one ended before the switchover: it had mapped nothing, and what it had been sent may be out
+  // of date by now.
+  if (!placement_->mapped_before().empty()) {
+    return absl::FailedPreconditionError(fmt::format(
+        "pages are mapped in the guest's process, but the guest of the state file '{}' never ran: give the state_file "
+        "of the session that the guest ran under, or begin anew, without taking it over",
+        path));
+  }
+  auto file = PageStateFile::Create(path, memory);
+  if (!file.ok()) return file.status();
+  state_file_ = *std::move(file);
+  return state_file_.Publish();
+}
+
 absl::StatusOr<Userfaultfd> DestinationResources::OpenUserfaultfd(const GuestMemory& memory) const {
   const ExternalGuest* const external = memory.external();
   if (external == nullptr) return Userfaultfd::Open(placement_->required_features());
@@ -63,6 +82,7 @@ absl::Status DestinationResources::Prepare(SessionCore& core, const DestinationO
   if (!uffd.ok()) return uffd.status();
   uffd_ = *std::move(uffd);
   if (absl::Status armed = placement_->Arm(*uffd_); !armed.ok()) return armed;
+  if (absl::Status kept = KeepStateFile(core.memory, options.state_file); !kept.ok()) return kept;
   feed_ = std::make_unique<UffdFaultFeed>(uffd_->fd(), core.memory);
 
   auto scratch = RegisteredBuffer::Create(*core.transport, options.max_outstanding_faults * DemandReader::kScratchBytes,

@@ -39,6 +39,7 @@ class DestinationResources {
  private:
   absl::Status MakePlacement(SessionCore& core, const DestinationOptions& options, std::span<const PageRun> holes);
   absl::Status OpenStateFile(const GuestMemory& memory, const std::string& path);
+  absl::Status KeepStateFile(const GuestMemory& memory, const std::string& path);
   absl::StatusOr<Userfaultfd> OpenUserfaultfd(const GuestMemory& memory) const;
 
   PageStateFile state_file_;
