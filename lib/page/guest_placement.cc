@@ -101,8 +101,13 @@ MapResult GuestPlacement::MapDemanded(PageIndex page, std::uint32_t slot) {
 }
 
 MapResult GuestPlacement::MapLanded(PageRun run) {
-  return MapRun(PlaceOf(run.first), run, [this](std::byte* guest, std::uint64_t, std::uint64_t length) {
-    return uffd_->Continue(guest, length);
+  const Place& place = PlaceOf(run.first);
+  return MapRun(place, run, [&](std::byte* guest, std::uint64_t offset, std::uint64_t length) {
+    const UffdResult result = uffd_->Continue(guest, length);
+    // The pager before this one was killed between entering a hole as landed and mapping zeros.
+    const bool may_be_hole = external_ != nullptr && external_->guest.taken_over;
+    if (result.error != EFAULT || result.bytes_done > 0 || !may_be_hole) return result;
+    return ContinueWithNewFrame(place, run.first + (offset >> place.page_shift), guest);
   });
 }
 
@@ -163,11 +168,18 @@ MapResult GuestPlacement::MapAgain(PageIndex page) {
   if (place.alias == nullptr) return MapZeros({page, 1});
   return MapRun(place, {page, 1}, [&](std::byte* guest, std::uint64_t, std::uint64_t length) {
     const UffdResult result = uffd_->Continue(guest, length);
-    if (result.error != EFAULT) return result;
-    // The guest has punched the page out of its file. Through the alias the file gets a new one.
-    if (madvise(place.alias + place.Offset(page), length, MADV_POPULATE_WRITE) != 0) return result;
-    return uffd_->Continue(guest, length);
+    // The guest has punched the page out of its file.
+    return result.error == EFAULT ? ContinueWithNewFrame(place, page, guest) : result;
   });
+}
+
+// The file does not have the page. Through the alias it gets a new one, of zeros.
+UffdResult GuestPlacement::ContinueWithNewFrame(const Place& place, PageIndex page, std::byte* guest) {
+  const std::uint64_t page_size = place.region.page_size;
+  if (madvise(place.alias + place.Offset(page), page_size, MADV_POPULATE_WRITE) != 0) {
+    return {UffdStatus::kFailed, errno == ENOMEM ? ENOMEM : EFAULT, 0};
+  }
+  return uffd_->Continue(guest, page_size);
 }
 
 std::uint32_t GuestPlacement::chunk_pages(PageIndex page) const { return PlaceOf(page).chunk_pages; }

@@ -157,6 +157,7 @@ class GuestPlacement final : public PagePlacement {
   MapResult MapPart(const Place& place, PageRun part, std::byte* start, MapRange map_range);
   MapResult MapByAlias(const Place& place, PageRun run, const std::byte* source);
   MapResult ZeroPages(const Place& place, PageRun run);
+  UffdResult ContinueWithNewFrame(const Place& place, PageIndex page, std::byte* guest);
   MapResult Stopped(const Place& place, PageRun run, const UffdResult& result, std::uint64_t bytes_done);
 
   PageLayout layout_;

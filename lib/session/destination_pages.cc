@@ -71,7 +71,11 @@ std::uint64_t DestinationPages::Forget(PageRun run) {
 }
 
 bool DestinationPages::MapHole(PageIndex page) {
+  // Whoever takes over from us must not make zeros of what the guest has written by then.
+  const bool in_frame = world_.placement.direct(page);
+  if (in_frame) Move(page, PageState::kLanded);
   const MapResult result = world_.placement.MapZeros({page, 1});
+  if (in_frame && result.status != MapStatus::kOk) Move(page, PageState::kHole);
   CheckMap(result.status);
   if (result.status == MapStatus::kOk) {
     Move(page, PageState::kMapped);

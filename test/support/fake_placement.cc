@@ -92,6 +92,7 @@ MapResult FakePlacement::MapStaged(PageRun run, const std::byte* source) {
 }
 
 MapResult FakePlacement::MapZeros(PageRun run) {
+  if (on_map_zeros) on_map_zeros(run);
   Check(run, direct(run.first), "MapZeros");
   const MapResult result = NextResult(PlacementCall::kZeros, run);
   const std::vector<std::byte> zeros(layout_.page_size(run.first));

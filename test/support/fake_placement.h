@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <ostream>
 #include <span>
 #include <string>
@@ -47,6 +48,8 @@ class FakePlacement final : public PagePlacement {
   /// From now on every Map call fails, for this reason.
   void FailWith(absl::Status failure) { failure_ = std::move(failure); }
   void DeclineCollapses(bool on) { decline_collapses_ = on; }
+  /// Called by every MapZeros, before it does anything; may be empty.
+  std::function<void(PageRun)> on_map_zeros;
   /// The frames of a direct region, for the peer's WRITEs.
   std::span<std::byte> frames(std::size_t region) { return frames_[region]; }
   /// What the guest reads in the page; only when mapped(page).

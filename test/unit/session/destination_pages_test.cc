@@ -127,6 +127,27 @@ TEST_CASE("what is discarded before the switchover comes from the source all the
   for (PageIndex page = 0; page < 8; ++page) CHECK(harness.guest_has(page));
 }
 
+TEST_CASE("whoever takes over never finds a hole where the guest may have zeros already", "[destination]") {
+  const bool direct = GENERATE(true, false);
+  CAPTURE(direct);
+  DestinationHarness harness({.direct = {direct}});
+  harness.Activate(true);
+  harness.SendRuns(MessageType::kHoles, {{3, 1}});
+  harness.Settle();
+  std::vector<PageState> seen;
+  harness.placement.on_map_zeros = [&](PageRun run) { seen.push_back(harness.state(run.first)); };
+  harness.placement.RetryAlways(true);
+  harness.feed.Fault(3);
+  harness.engine->Poll();
+  CHECK(harness.state(3) == PageState::kHole);
+  harness.placement.RetryAlways(false);
+  harness.Settle();
+  CHECK(harness.guest_has_zeros(3));
+  REQUIRE(seen.size() >= 2);
+  // Of staged pages the kernel tells.
+  for (const PageState state : seen) CHECK(state == (direct ? PageState::kLanded : PageState::kHole));
+}
+
 TEST_CASE("the metadata of a page is what the destination keeps for it", "[destination]") {
   DestinationHarness harness({.regions = {{{0, 1u << 16}, 1}}, .chunk_pages = 512});
   CHECK(harness.engine->Stats().metadata_bytes_per_page > 1.1);
