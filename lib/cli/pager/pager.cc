@@ -116,12 +116,18 @@ void Pager::Serve(Served& served) {
   const absl::Time began = absl::Now();
   PagedGuest guest(options_, bar_);
   if (served.end.ok()) served.end = Page(served, guest);
-  // Only one that may still need pages is left to the next pager.
-  const bool over = served.end.ok() || absl::IsAborted(served.end) || guest.session() == nullptr;
-  if (over) served.kept.Dismiss();
-  if (over && !options_.state.empty()) unlink(options_.state.c_str());
+  if (served.kept.held() && !MayNeedPages(served, guest)) {
+    served.kept.Dismiss();
+    unlink(options_.state.c_str());
+  }
   Report(served, guest, absl::Now() - began);
   served.ended = true;
+}
+
+// Then it is left to the next pager. One that came from a keeper has run, whether or not its source was there this time.
+bool Pager::MayNeedPages(const Served& served, const PagedGuest& guest) {
+  if (served.end.ok() || absl::IsAborted(served.end)) return false;
+  return served.arrival.handshake.taken_over || guest.session() != nullptr;
 }
 
 absl::Status Pager::Page(Served& served, PagedGuest& guest) {

@@ -53,6 +53,7 @@ class Pager {
   void Serve(Served& served);
   absl::Status Page(Served& served, PagedGuest& guest);
   absl::Status Keep(Served& served) const;
+  static bool MayNeedPages(const Served& served, const PagedGuest& guest);
   void Report(const Served& served, const PagedGuest& guest, absl::Duration elapsed);
   bool Busy() const;
 

@@ -5,6 +5,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <string>
@@ -108,6 +109,36 @@ TEST_CASE("a pager that was killed is followed by another, which overwrites noth
   const absl::Time deadline = absl::Now() + kPatience;
   while (ConnectUnix(image.path("state.keeper")).ok() && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(10));
   CHECK_FALSE(ConnectUnix(image.path("state.keeper")).ok());
+}
+
+TEST_CASE("a pager that takes a guest over and does not find its source leaves it to the next", "[pager]") {
+  RequireUserfaultfd();
+  ForkedGuest guest(MicroVm());
+  ServedImage image(2 * kPart);
+  const std::vector<std::string> command = image.PagerCommand({"--once", "--state", image.path("state")});
+  {
+    CommandProcess pager(command);
+    WaitUntilListening(pager);
+    guest.HandOver(image.socket(), {{TextOf(guest, Version::k1_12), 1}});
+    CHECK(guest.Sum(7) == image.Sum(7));
+    pager.Signal(SIGKILL);
+    REQUIRE(pager.Wait(kPatience) == 128 + SIGKILL);
+  }
+  image.serve().Signal(SIGKILL);
+  image.serve().Wait(kPatience);
+  {
+    std::vector<std::string> impatient = command;
+    impatient.insert(impatient.end(), {"--wait", "1s"});
+    CommandProcess pager(impatient);
+    CHECK(pager.Wait(kPatience) == 1);
+    INFO(pager.Err());
+    CHECK(pager.Err().find("taking over the guest of process") != std::string::npos);
+  }
+  CHECK(std::filesystem::exists(image.path("state")));
+  CommandProcess serve(Farfault({"serve", image.path("image"), "--listen", image.address()}));
+  CommandProcess pager(command);
+  REQUIRE(pager.WaitForErr("taking over the guest of process", kPatience));
+  CHECK(guest.Sum(8) == image.Sum(8));
 }
 
 TEST_CASE("serve takes a working set, of its own image only", "[pager]") {
