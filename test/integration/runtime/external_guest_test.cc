@@ -259,6 +259,103 @@ TEST_CASE("a guest in another process is taken over by another pager, with all t
   unlink(state_file.c_str());
 }
 
+TEST_CASE("a guest that may run already stays parked when its next pager fails before the switchover", "[external]") {
+  RequireUserfaultfd();
+  const ForkedGuest::Spec spec = GENERATE(Anonymous(0), Shared(0));
+  const std::string state_file = fmt::format("/dev/shm/farfault-state-{}", getpid());
+  ForkedGuest guest(spec);
+  GuestImage image = FilledImage();
+  ExternalGuest external = guest.external();
+  {
+    Pager pager(image, false);
+    pager.state_file = state_file;
+    REQUIRE(pager.Prepare(MemoryOf(guest, external)).ok());
+    pager.SwitchOver();
+    CHECK(guest.Sum(1) == ExpectedSum(image, 1));
+  }
+  external.taken_over = true;
+  guest.BeginSum(2);
+  {
+    Pager pager(image, false);
+    pager.state_file = state_file;
+    REQUIRE(pager.Prepare(MemoryOf(guest, external)).ok());
+  }
+  absl::SleepFor(absl::Milliseconds(100));
+  CHECK_FALSE(guest.finished());
+  Pager pager(image, false);
+  pager.state_file = state_file;
+  REQUIRE(pager.Prepare(MemoryOf(guest, external)).ok());
+  pager.SwitchOver();
+  CHECK(guest.Finish() == ExpectedSum(image, 2));
+  unlink(state_file.c_str());
+}
+
+TEST_CASE("what a pager was sent that ended before the switchover does not count for the next", "[external]") {
+  RequireUserfaultfd();
+  const std::string state_file = fmt::format("/dev/shm/farfault-state-{}", getpid());
+  ForkedGuest guest(Shared());
+  GuestImage image = FilledImage();
+  ExternalGuest external = guest.external();
+  {
+    Pager pager(image, true);
+    pager.state_file = state_file;
+    REQUIRE(pager.Prepare(MemoryOf(guest, external)).ok());
+    CHECK(absl::IsDeadlineExceeded(pager.destination->Activate(absl::Milliseconds(10))));
+    PrePageBudget budget;
+    budget.bytes = kPart;
+    budget.time = absl::Seconds(20);
+    budget.observe = absl::ZeroDuration();
+    REQUIRE(pager.source.session().PrePage(budget).ok());
+  }
+  image.Fill(8);
+  external.taken_over = true;
+  Pager pager(image, false);
+  pager.state_file = state_file;
+  const absl::Status prepared = pager.Prepare(MemoryOf(guest, external));
+  INFO(prepared.ToString());
+  REQUIRE(prepared.ok());
+  pager.SwitchOver();
+  std::uint64_t wrong = 0;
+  for (std::uint64_t page = 0; page < kPages; ++page) wrong += guest.Sum(page) != ExpectedSum(image, page) ? 1u : 0u;
+  CHECK(wrong == 0);
+  unlink(state_file.c_str());
+}
+
+TEST_CASE("a pager that does not get the guest leaves the state file of the one before", "[external]") {
+  RequireUserfaultfd();
+  const std::string state_file = fmt::format("/dev/shm/farfault-state-{}", getpid());
+  ForkedGuest guest(Shared());
+  GuestImage image = FilledImage();
+  ExternalGuest external = guest.external();
+  {
+    Pager pager(image, false);
+    pager.state_file = state_file;
+    REQUIRE(pager.Prepare(MemoryOf(guest, external)).ok());
+    pager.SwitchOver();
+    guest.Write(1, 5);
+  }
+  const std::uint64_t written = guest.Sum(1);
+  {
+    Pager pager(image, false);
+    pager.state_file = state_file;
+    pager.collapse_huge_pages = false;
+    // Without taken_over, by mistake.
+    const absl::Status refused = pager.Prepare(MemoryOf(guest, external));
+    CHECK_THAT(refused.ToString(), ContainsSubstring("are mapped in process"));
+    pager.destination.reset();
+  }
+  external.taken_over = true;
+  Pager pager(image, true);
+  pager.state_file = state_file;
+  const absl::Status prepared = pager.Prepare(MemoryOf(guest, external));
+  INFO(prepared.ToString());
+  REQUIRE(prepared.ok());
+  pager.SwitchOver();
+  REQUIRE(pager.destination->WaitUntilResident(absl::Seconds(60)).ok());
+  CHECK(guest.Sum(1) == written);
+  unlink(state_file.c_str());
+}
+
 TEST_CASE("external guests that cannot work are refused with the reason", "[external]") {
   RequireUserfaultfd();
   ForkedGuest shared(Shared(0));
