@@ -68,8 +68,9 @@ TEST_CASE("a thread that faults again and again before the switchover takes one 
   CHECK(harness.guest_has(6));
 }
 
-TEST_CASE("faults are left in the kernel until the switchover when the guest runs early, and nobody is to wake for them",
-          "[destination]") {
+TEST_CASE(
+    "faults are left in the kernel until the switchover when the guest runs early, and nobody is to wake for them",
+    "[destination]") {
   DestinationHarness harness({.runs_early = true});
   harness.feed.Fault(5);
   harness.Settle();
