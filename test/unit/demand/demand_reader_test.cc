@@ -117,7 +117,7 @@ TEST_CASE("where nothing is pushed the page's READ goes alone, and its claim is 
   REQUIRE(posted.size() == 1);
   CHECK(posted[0].request.opcode == Opcode::kRead);
   CHECK(posted[0].request.signaled);
-  CHECK(posted[0].request.remote_address == harness.source.regions[1].address + 128);
+  CHECK(posted[0].request.remote_address == harness.source.memory.AddressOf(harness.source.memory.Of(7), 7, 128));
   harness.channels[0]->Complete();
   const std::vector<DemandedPage> pages = harness.Poll();
   REQUIRE(pages.size() == 1);
