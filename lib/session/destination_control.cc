@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "lib/session/handshake.h"
+#include "lib/session/extent_messages.h"
 #include "lib/util/mutant.h"
 
 namespace farfault {

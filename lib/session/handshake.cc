@@ -172,27 +172,6 @@ absl::Status CompareRegions(std::span<const RemoteRegion> source, const GuestMem
   return absl::OkStatus();
 }
 
-void SendExtents(ControlLink& link, std::span<const Extent> extents) {
-  std::vector<WireExtent> wire;
-  for (; !extents.empty(); extents = extents.subspan(wire.size())) {
-    wire.clear();
-    for (const Extent& extent : extents.first(std::min(kMaxExtentsPerMessage, extents.size()))) {
-      wire.push_back({extent.pages.first, extent.pages.count, extent.address, extent.key, 0});
-    }
-    link.Send(MessageType::kExtents, std::as_bytes(std::span(wire)));
-  }
-}
-
-absl::Status AddExtents(std::span<const std::byte> payload, ExtentTable& table) {
-  const auto wire = DecodeArray<WireExtent>(payload);
-  bool sound = wire.has_value() && !wire->empty();
-  for (std::size_t i = 0; sound && i < wire->size(); ++i) {
-    const WireExtent& entry = (*wire)[i];
-    sound = table.Add({.pages = {entry.first, entry.count}, .address = entry.address, .key = entry.key});
-  }
-  return sound ? absl::OkStatus() : absl::DataLossError("the peer's pages and keys make no sense");
-}
-
 std::vector<std::byte> EncodeSourceTables(const RemoteMemory& tables) {
   return EncodeArray(std::vector<WireMemory>{ToWire(tables)});
 }

@@ -17,6 +17,7 @@
 #include "lib/page/extent_table.h"
 #include "lib/page/page_layout.h"
 #include "lib/session/control_link.h"
+#include "lib/session/extent_messages.h"
 #include "lib/session/peer.h"
 #include "lib/session/wire.h"
 #include "lib/transport/transport.h"
@@ -70,12 +71,6 @@ std::vector<std::byte> EncodeRegions(const GuestMemory& memory);
 absl::StatusOr<std::vector<RemoteRegion>> DecodeRegions(std::span<const std::byte> payload);
 /// kFailedPrecondition naming the first difference: number, name, length or page size.
 absl::Status CompareRegions(std::span<const RemoteRegion> source, const GuestMemory& destination);
-
-/// As many kExtents messages as it takes.
-void SendExtents(ControlLink& link, std::span<const Extent> extents);
-/// Adds what a kExtents message says to `table`. kDataLoss when that makes no sense: pages outside the memory, across
-/// regions or twice, or more extents than a table holds.
-absl::Status AddExtents(std::span<const std::byte> payload, ExtentTable& table);
 
 std::vector<std::byte> EncodeSourceTables(const RemoteMemory& tables);
 /// Checks the length against what was agreed; kDataLoss otherwise.

@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "lib/session/handshake.h"
+#include "lib/session/extent_messages.h"
 #include "lib/util/status_text.h"
 
 namespace farfault {
