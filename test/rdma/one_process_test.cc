@@ -46,8 +46,8 @@ bool FailsInTime(const PagingSession& session) {
   return session.state() == SessionState::kFailed;
 }
 
-/// The same capabilities as before, but in other credentials of this thread: the kernel compares whose they are, not what
-/// they allow.
+/// The same capabilities as before, but in other credentials of this thread: the kernel compares whose they are, not
+/// what they allow.
 void RenewCredentials() {
   __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
   std::array<__user_cap_data_struct, 2> data{};

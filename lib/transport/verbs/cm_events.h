@@ -52,8 +52,8 @@ class DeviceHandler {
 /// handler that ends with its id or queue pair is never called too late.
 class CmEvents {
  public:
-  /// The one that is there, or a new one: there is none yet, or this thread may not use it, since its process was forked
-  /// or its credentials have changed (see VerbsDevice). kNotFound when this host's kernel has no rdma_cm.
+  /// The one that is there, or a new one: there is none yet, or this thread may not use it, since its process was
+  /// forked or its credentials have changed (see VerbsDevice). kNotFound when this host's kernel has no rdma_cm.
   static absl::StatusOr<std::shared_ptr<CmEvents>> Get();
   ~CmEvents();
 

@@ -21,9 +21,9 @@ namespace farfault {
 
 /// An RDMA device with the protection domain that memory and queue pairs of one Transport share. Thread-safe.
 ///
-/// It is opened for this transport alone. The kernel takes requests only from threads with the very credentials that have
-/// opened the device (ib_safe_file_access), which a forked process has not, nor has a thread that has changed its own
-/// since; and what librdmacm has opened it keeps for as long as the process lives.
+/// It is opened for this transport alone. The kernel takes requests only from threads with the very credentials that
+/// have opened the device (ib_safe_file_access), which a forked process has not, nor has a thread that has changed its
+/// own since; and what librdmacm has opened it keeps for as long as the process lives.
 class VerbsDevice final : private DeviceHandler {
  public:
   /// `events` outlives this object.
