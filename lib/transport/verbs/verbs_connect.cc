@@ -47,8 +47,18 @@ absl::Status WaitFor(CmId& id, rdma_cm_event_type wanted, std::string_view where
   return event->type == wanted ? absl::OkStatus() : ErrorOf(id, where, *event);
 }
 
+// An answer that waits for a port which has gone down may never come, and nobody would learn why.
+std::optional<CmId::Event> WaitForAnswer(CmId& id, VerbsDevice& device, absl::Time deadline) {
+  constexpr absl::Duration kLookAgain = absl::Seconds(1);
+  for (;;) {
+    const absl::Time now = absl::Now();
+    std::optional<CmId::Event> event = id.Wait(std::min(deadline, now + kLookAgain));
+    if (event || now >= deadline || !device.Trouble().empty()) return event;
+  }
+}
+
 // Asks the peer. When it accepts it says RDMA_CM_EVENT_CONNECT_RESPONSE, or on iWARP RDMA_CM_EVENT_ESTABLISHED.
-absl::StatusOr<CmId::Event> Ask(VerbsChannel& channel, const VerbsDevice& device, const VerbsAddress& address,
+absl::StatusOr<CmId::Event> Ask(VerbsChannel& channel, VerbsDevice& device, const VerbsAddress& address,
                                 const PrivateData& private_data, std::string_view where, absl::Time deadline) {
   const ReadDepth depth = ReadDepthOf(device.attributes(), address.choice);
   rdma_conn_param parameters{};
@@ -62,9 +72,10 @@ absl::StatusOr<CmId::Event> Ask(VerbsChannel& channel, const VerbsDevice& device
   if (rdma_connect(channel.id().get(), &parameters) != 0) {
     return RdmaError(fmt::format("cannot connect to {}", where), errno);
   }
-  std::optional<CmId::Event> event = channel.id().Wait(deadline);
-  if (!event) return TooLate(where);
-  return *std::move(event);
+  std::optional<CmId::Event> event = WaitForAnswer(channel.id(), device, deadline);
+  if (event) return *std::move(event);
+  if (absl::Now() >= deadline) return TooLate(where);
+  return absl::UnavailableError(fmt::format("{} cannot be asked for a connection now", where));
 }
 
 absl::StatusOr<std::unique_ptr<VerbsChannel>> Prepare(VerbsTransport& transport, const VerbsAddress& address,
