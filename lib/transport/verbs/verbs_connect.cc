@@ -47,6 +47,13 @@ absl::Status WaitFor(CmId& id, rdma_cm_event_type wanted, std::string_view where
   return event->type == wanted ? absl::OkStatus() : ErrorOf(id, where, *event);
 }
 
+// The connection manager lets go of a device that is removed a moment before the rest of the kernel does.
+absl::Status NoRoute(const VerbsTransport& transport, const absl::Status& reason) {
+  absl::SleepFor(absl::Milliseconds(200));
+  absl::Status removed = transport.CheckDevice();
+  return removed.ok() ? reason : removed;
+}
+
 // An answer that waits for a port which has gone down may never come, and nobody would learn why.
 std::optional<CmId::Event> WaitForAnswer(CmId& id, VerbsDevice& device, absl::Time deadline) {
   constexpr absl::Duration kLookAgain = absl::Seconds(1);
@@ -130,10 +137,10 @@ absl::StatusOr<std::unique_ptr<CmId>> Route(const VerbsTransport& transport, con
   absl::StatusOr<SocketAddress> own = transport.OwnAddress(address.choice, peer.family());
   if (!own.ok()) return own.status();
   if (rdma_resolve_addr(id.get(), own->length > 0 ? own->get() : nullptr, peer.get(), Milliseconds(deadline)) != 0) {
-    return ResolveError(where, errno);
+    return NoRoute(transport, ResolveError(where, errno));
   }
   if (absl::Status resolved = WaitFor(id, RDMA_CM_EVENT_ADDR_RESOLVED, where, deadline); !resolved.ok()) {
-    return resolved;
+    return NoRoute(transport, resolved);
   }
   if (rdma_resolve_route(id.get(), Milliseconds(deadline)) != 0) return ResolveError(where, errno);
   if (absl::Status routed = WaitFor(id, RDMA_CM_EVENT_ROUTE_RESOLVED, where, deadline); !routed.ok()) return routed;
