@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <array>
 #include <catch2/catch_test_macros.hpp>
 #include <csignal>
 #include <cstdint>
@@ -39,7 +40,12 @@ TEST_CASE("a source that is stopped still serves its pages, since the device doe
   const absl::Cleanup remove = [&] { std::filesystem::remove(image); };
   {
     std::ofstream file(image, std::ios::binary);
-    for (std::uint32_t i = 0; i < (8u << 20) / sizeof(i); ++i) file.write(reinterpret_cast<const char*>(&i), sizeof(i));
+    // So much that it is far from done when its first progress is told, after two seconds.
+    std::array<std::uint32_t, 1024> page{};
+    for (std::uint32_t i = 0; i < (std::uint32_t{128} << 20) / sizeof(page); ++i) {
+      page.fill(i);
+      file.write(reinterpret_cast<const char*>(page.data()), sizeof(page));
+    }
   }
   CommandProcess serve(Farfault({"serve", image, "--listen", "verbs://" + host + ":0", "--once"}));
   CommandProcess fetch(Farfault({"fetch", "--from", AddressOf(serve), "--threads", "1", "--pattern", "random"}));
