@@ -64,7 +64,10 @@ absl::StatusOr<std::unique_ptr<QemuMachine>> QemuMachine::Start(const Spec& spec
   std::unique_ptr<QemuMachine> machine(new QemuMachine(spec));
   if (absl::Status packed = WriteInitramfs(machine->Path(".initramfs"), FARFAULT_GUEST_INIT); !packed.ok())
     return packed;
-  std::filesystem::remove(machine->ram_path());
+  // An earlier machine of this name has left what would be taken for this one's.
+  for (const std::string& stale : {machine->ram_path(), machine->qmp_socket(), machine->Path(".serial")}) {
+    std::filesystem::remove(stale);
+  }
   machine->process_ = std::make_unique<CommandProcess>(machine->Command(qemu, *kernel));
   return machine;
 }
@@ -120,7 +123,9 @@ std::vector<std::string> QemuMachine::Command(const std::string& qemu, const std
     words.insert(words.end(), {"-object", fmt::format("memory-backend-file,id=ram,size={}M,mem-path={},share=on",
                                                       spec_.ram_mib, ram_path())});
   }
-  if (spec_.incoming) words.insert(words.end(), {"-incoming", "defer", "-S"});
+  if (spec_.incoming) words.insert(words.end(), {"-incoming", "defer"});
+  // farfault says when the guest may run; QEMU's own migration starts it by itself.
+  if (!spec_.pager_socket.empty()) words.emplace_back("-S");
   words.insert(words.end(), spec_.more_options.begin(), spec_.more_options.end());
   return words;
 }
