@@ -26,8 +26,8 @@ enum class Mover { kFarfault, kPostcopy, kPostcopyPreempt };
 struct MoveCost {
   double downtime_us = 0;
   double total_ms = 0;
-  /// Sum of the guest's touches that took 20 us and more while it moved, as it saw them itself, less what the same guest
-  /// lost to its emulator in as long a time before.
+  /// Sum of the guest's touches that took 20 us and more while it moved, as it saw them itself, less what the same
+  /// guest lost to its emulator in as long a time before.
   double blocked_ms = 0;
   /// The same as the migration reports it: farfault's stalls, QEMU's postcopy-blocktime.
   double reported_blocked_ms = 0;
@@ -37,8 +37,8 @@ struct MoveCost {
   double stall_max_us = 0;
 };
 
-/// Boots a guest, lets it work, moves it while it does, and lets it work on at the destination. kDataLoss when the guest
-/// found a wrong word.
+/// Boots a guest, lets it work, moves it while it does, and lets it work on at the destination. kDataLoss when the
+/// guest found a wrong word.
 class GuestMove {
  public:
   /// Pre-paging and QEMU's pre-copy have so long before the guest is switched over.

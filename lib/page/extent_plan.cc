@@ -71,9 +71,9 @@ std::vector<PageRun> CutIntoPieces(const PageLayout& layout, std::span<const Pag
 
 }  // namespace
 
-// With s stretches and r slots: of a stretch with data, h holes are left out, e of them at its ends. That makes h - e + 1
-// extents of it, and h stretches without a key where there was one. No fewer slots than stretches without a key are left
-// when the sum of 2h - e over the stretches is at most r - s.
+// With s stretches and r slots: of a stretch with data, h holes are left out, e of them at its ends. That makes h - e +
+// 1 extents of it, and h stretches without a key where there was one. No fewer slots than stretches without a key are
+// left when the sum of 2h - e over the stretches is at most r - s.
 std::vector<PageRun> PlanExtents(std::span<const PageRun> stretches, std::span<const PageRun> data, std::size_t slots) {
   std::vector<Hole> out = Afford(HolesOf(stretches, data), slots > stretches.size() ? slots - stretches.size() : 0);
   std::sort(out.begin(), out.end(),

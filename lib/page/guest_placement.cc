@@ -123,8 +123,8 @@ MapResult GuestPlacement::MapStaged(PageRun run, const std::byte* source) {
   });
 }
 
-// The file may have the page already, on a huge folio of its neighbours', so that UFFDIO_COPY would be refused. The guest
-// does not see it yet.
+// The file may have the page already, on a huge folio of its neighbours', so that UFFDIO_COPY would be refused. The
+// guest does not see it yet.
 MapResult GuestPlacement::MapByAlias(const Place& place, PageRun run, const std::byte* source) {
   std::byte* const alias = place.alias + place.Offset(run.first);
   return MapRun(place, run, [&](std::byte* guest, std::uint64_t offset, std::uint64_t length) {

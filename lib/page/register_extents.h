@@ -25,8 +25,8 @@ struct ExtentMemory {
 };
 
 /// Registers each of `extents`, in parallel where registering takes time; the result is in the same order. After an
-/// error nothing of it stays registered; the message names the region and how much there was to do. `progress` is called with bytes, as the
-/// tick of RunInParallel; may be empty.
+/// error nothing of it stays registered; the message names the region and how much there was to do. `progress` is
+/// called with bytes, as the tick of RunInParallel; may be empty.
 absl::StatusOr<RegisteredExtents> RegisterExtents(
     Transport& transport, std::span<const ExtentMemory> extents, RemoteAccess access, std::size_t threads,
     const std::function<void(std::uint64_t done, std::uint64_t total)>& progress);

@@ -16,8 +16,8 @@
 namespace farfault {
 namespace {
 
-// A scan takes microseconds and clearing a huge page much longer, so that few looks are spoilt. But a thread of the guest
-// that loses its processor in the middle of a fault spoils them until it has it again.
+// A scan takes microseconds and clearing a huge page much longer, so that few looks are spoilt. But a thread of the
+// guest that loses its processor in the middle of a fault spoils them until it has it again.
 constexpr int kLooks = 8;
 constexpr absl::Duration kPauseBetweenLooks = absl::Milliseconds(1);
 

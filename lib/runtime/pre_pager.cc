@@ -173,8 +173,8 @@ absl::StatusOr<PrePageReport> PrePager::Run(const PrePageBudget& budget) {
   const bool tracked = dirty_tracker_ != nullptr;
   const auto holes = Prepare(budget);
   if (!holes.ok()) {
-    // Nothing has been sent that could become stale, and an armed tracker hides the holes of private memory: what cannot
-    // be registered now could not be at the switchover either.
+    // Nothing has been sent that could become stale, and an armed tracker hides the holes of private memory: what
+    // cannot be registered now could not be at the switchover either.
     if (absl::Status stopped = tracked ? absl::OkStatus() : Stop(); !stopped.ok()) return stopped;
     return holes.status();
   }

@@ -38,8 +38,8 @@ class Sleeper {
     }
   }
 
-  /// Returns at once when a channel has something already or is seen broken for the first time, otherwise when something comes, or after `most` (to the
-  /// microsecond, rounded up).
+  /// Returns at once when a channel has something already or is seen broken for the first time, otherwise when
+  /// something comes, or after `most` (to the microsecond, rounded up).
   void Sleep(absl::Duration most);
 
  private:

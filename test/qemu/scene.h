@@ -12,8 +12,8 @@
 
 namespace farfault {
 
-/// A guest, and everything that moving it needs: a pager and a destination per move. The case is skipped (in CI: fails) where
-/// there is no QEMU.
+/// A guest, and everything that moving it needs: a pager and a destination per move. The case is skipped (in CI: fails)
+/// where there is no QEMU.
 class Scene {
  public:
   static constexpr absl::Duration kPatience = absl::Seconds(180);

@@ -55,7 +55,8 @@ class PushHarness {
   struct Setup {
     std::vector<PageLayout::RegionPages> regions = {{{0, 64}, 64}};
     std::vector<bool> direct = {};  ///< Per region; empty: all direct.
-    /// What is registered at the source, with a key each; empty: every region. The same for the frames of direct regions.
+    /// What is registered at the source, with a key each; empty: every region. The same for the frames of direct
+    /// regions.
     std::vector<PageRun> extents = {};
     std::vector<PageRun> frames = {};
     std::size_t channels = 1;

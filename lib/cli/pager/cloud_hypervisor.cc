@@ -231,8 +231,8 @@ Outcome PageGuest(const PagerOptions& options, const StopSignal& stop, OwnedRegi
   return outcome;
 }
 
-/// Ends the process some time after it was told to stop: until the guest is there, what is waited for (a source, an answer)
-/// may never come.
+/// Ends the process some time after it was told to stop: until the guest is there, what is waited for (a source, an
+/// answer) may never come.
 class LastResort {
  public:
   explicit LastResort(const StopSignal& stop)

@@ -7,8 +7,8 @@
 
 namespace farfault {
 
-/// While this object lives, what a user or a closing terminal sends does not end the process: between the stop of a guest
-/// and the arrival of its last page that would leave it nowhere. One at a time.
+/// While this object lives, what a user or a closing terminal sends does not end the process: between the stop of a
+/// guest and the arrival of its last page that would leave it nowhere. One at a time.
 class IgnoredSignals {
  public:
   IgnoredSignals() {

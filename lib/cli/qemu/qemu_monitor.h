@@ -33,7 +33,8 @@ class QemuMonitor {
   /// Switches on that shared RAM is left out of the migration. kUnimplemented: this QEMU cannot.
   absl::Status LeaveRamOut();
 
-  /// The drives, separated by commas, whose reads reach the guest's RAM without a page-table entry to tell of it (O_DIRECT).
+  /// The drives, separated by commas, whose reads reach the guest's RAM without a page-table entry to tell of it
+  /// (O_DIRECT).
   absl::StatusOr<std::string> DirectDrives();
 
   absl::Status Stop(absl::Duration timeout);

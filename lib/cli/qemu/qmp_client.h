@@ -13,18 +13,18 @@
 
 namespace farfault {
 
-/// A connection to QEMU's monitor in its machine protocol (QMP, docs/interop/qmp-spec). One command at a time; events that
-/// come meanwhile are kept. One thread.
+/// A connection to QEMU's monitor in its machine protocol (QMP, docs/interop/qmp-spec). One command at a time; events
+/// that come meanwhile are kept. One thread.
 class QmpClient {
  public:
-  /// Connects to the UNIX socket of `-qmp unix:PATH,server=on`. `who` names the QEMU in errors ("source"). kUnavailable:
-  /// nobody listens there, or another client is connected (QEMU serves one and lets the others wait); kInvalidArgument:
-  /// what listens there does not speak QMP.
+  /// Connects to the UNIX socket of `-qmp unix:PATH,server=on`. `who` names the QEMU in errors ("source").
+  /// kUnavailable: nobody listens there, or another client is connected (QEMU serves one and lets the others wait);
+  /// kInvalidArgument: what listens there does not speak QMP.
   static absl::StatusOr<QmpClient> Connect(std::string who, const std::string& path, absl::Duration timeout);
 
   /// Runs a command and returns what QEMU returned. kFailedPrecondition carries QEMU's own words; kUnimplemented: this
-  /// QEMU does not have the command; neither has done anything. kUnavailable: QEMU has gone; kDeadlineExceeded: whether the
-  /// command was or will be carried out is open, and its answer will be ignored.
+  /// QEMU does not have the command; neither has done anything. kUnavailable: QEMU has gone; kDeadlineExceeded: whether
+  /// the command was or will be carried out is open, and its answer will be ignored.
   absl::StatusOr<nlohmann::json> Execute(const std::string& command, const nlohmann::json& arguments,
                                          absl::Duration timeout);
   absl::StatusOr<nlohmann::json> Execute(const std::string& command,

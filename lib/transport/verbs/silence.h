@@ -18,8 +18,8 @@ class Silence {
 
   /// The device has brought something.
   void Hear() { heard_ = true; }
-  /// True: ask now, and call Answered when the device has spoken of the question. Requests under way are no reason not to:
-  /// the device says nothing of those that are not signalled, whether they are done or not.
+  /// True: ask now, and call Answered when the device has spoken of the question. Requests under way are no reason not
+  /// to: the device says nothing of those that are not signalled, whether they are done or not.
   bool MustAsk(Clock::time_point now) {
     if (std::exchange(heard_, false)) last_sign_of_life_ = now;
     if (asked_ || now - last_sign_of_life_ < kPatience) return false;

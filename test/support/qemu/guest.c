@@ -1,8 +1,8 @@
-// The one program of the Linux guest that is moved between QEMUs: its init. It touches its memory in a pattern, compares
-// every word with what it should be, measures how long each touch takes, and reports on the serial line, one JSON object per
-// line, everything counted since the start:
+// The one program of the Linux guest that is moved between QEMUs: its init. It touches its memory in a pattern,
+// compares every word with what it should be, measures how long each touch takes, and reports on the serial line, one
+// JSON object per line, everything counted since the start:
 //
-//     {"ms":1200,"rounds":3,"touches":300000,"wrong":0,"stalls":12,"stall_ns":123456,"stall_max_ns":40000,"histogram":[…]}
+// {"ms":1200,"rounds":3,"touches":300000,"wrong":0,"stalls":12,"stall_ns":123456,"stall_max_ns":40000,"histogram":[…]}
 //
 // Bucket i of the histogram counts touches of 2^(i/4) to 2^((i+1)/4) microseconds, 0 to 95; a stall is a touch of
 // STALL_NS and more. Kernel command line: guest.mib=384
@@ -117,12 +117,13 @@ static uint64_t next_page(uint64_t i) {
 
 static void report(uint64_t start_ns) {
   char line[2048];
-  int length = snprintf(line, sizeof line,
-                        "{\"ms\":%llu,\"rounds\":%llu,\"touches\":%llu,\"wrong\":%llu,\"stalls\":%llu,\"stall_ns\":%llu,"
-                        "\"stall_max_ns\":%llu,\"histogram\":[",
-                        (unsigned long long)((now_ns() - start_ns) / 1000000), (unsigned long long)seen.rounds,
-                        (unsigned long long)seen.touches, (unsigned long long)seen.wrong, (unsigned long long)seen.stalls,
-                        (unsigned long long)seen.stall_ns, (unsigned long long)seen.stall_max_ns);
+  int length =
+      snprintf(line, sizeof line,
+               "{\"ms\":%llu,\"rounds\":%llu,\"touches\":%llu,\"wrong\":%llu,\"stalls\":%llu,\"stall_ns\":%llu,"
+               "\"stall_max_ns\":%llu,\"histogram\":[",
+               (unsigned long long)((now_ns() - start_ns) / 1000000), (unsigned long long)seen.rounds,
+               (unsigned long long)seen.touches, (unsigned long long)seen.wrong, (unsigned long long)seen.stalls,
+               (unsigned long long)seen.stall_ns, (unsigned long long)seen.stall_max_ns);
   int last = BUCKETS - 1;
   while (last > 0 && seen.histogram[last] == 0) --last;
   for (int i = 0; i <= last; ++i) {

@@ -7,8 +7,8 @@
 
 namespace farfault {
 
-/// Writes a cpio archive ("newc", as Linux's Documentation/driver-api/early-userspace/buffer-format.rst describes it) whose
-/// only file is `program`, as /init.
+/// Writes a cpio archive ("newc", as Linux's Documentation/driver-api/early-userspace/buffer-format.rst describes it)
+/// whose only file is `program`, as /init.
 absl::Status WriteInitramfs(const std::string& path, const std::string& program);
 
 }  // namespace farfault
