@@ -124,11 +124,12 @@ void Pager::Serve(Served& served) {
   served.ended = true;
 }
 
-// Then it is left to the next pager. One that came from a keeper has run, whether or not its source was there this
-// time.
+// Then it is left to the next pager. One that runs, or came from a keeper and so has run, needs one whether or not its
+// source was there this time.
 bool Pager::MayNeedPages(const Served& served, const PagedGuest& guest) {
   if (served.end.ok() || absl::IsAborted(served.end)) return false;
-  return served.arrival.handshake.taken_over || guest.session() != nullptr;
+  const Handshake& handshake = served.arrival.handshake;
+  return handshake.running || handshake.taken_over || guest.session() != nullptr;
 }
 
 absl::Status Pager::Page(Served& served, PagedGuest& guest) {
