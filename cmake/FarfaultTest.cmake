@@ -12,7 +12,7 @@ function(farfault_test name)
   if(NOT sources)
     return()
   endif()
-  add_executable(${name} ${sources})
+  add_executable(${name} ${sources} "${PROJECT_SOURCE_DIR}/test/support/catch/one_thread_asserts.cc")
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE farfault_internal farfault_build_options farfault_test_support
     Catch2::Catch2WithMain fmt::fmt OpenSSL::Crypto nlohmann_json::nlohmann_json Threads::Threads

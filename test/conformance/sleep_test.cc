@@ -138,16 +138,18 @@ TEST_CASE("one thread sleeps on several channels and a descriptor of its own") {
   for (Connected& channel : channels) {
     REQUIRE((*channel.accepting)->PostReceive(0, there.span(0, 64), there.local_key()) == PostResult::kOk);
   }
+  bool all_posted = true;
+  bool event_sent = false;
   std::thread sender([&] {
     std::array<Completion, 4> completions;
     for (Connected& channel : channels) {
       absl::SleepFor(absl::Milliseconds(2));
-      CHECK((*channel.connecting)->Post(Signaled(SendRequest(here, 0, 8), 0)) == PostResult::kOk);
+      all_posted &= (*channel.connecting)->Post(Signaled(SendRequest(here, 0, 8), 0)) == PostResult::kOk;
       const absl::Time deadline = absl::Now() + kPatience;
       while ((*channel.connecting)->Poll(completions) == 0 && absl::Now() < deadline) std::this_thread::yield();
     }
     const std::uint64_t one = 1;
-    CHECK(write(event.get(), &one, sizeof(one)) == sizeof(one));
+    event_sent = write(event.get(), &one, sizeof(one)) == sizeof(one);
   });
   std::size_t received = 0;
   bool event_came = false;
@@ -168,6 +170,8 @@ TEST_CASE("one thread sleeps on several channels and a descriptor of its own") {
     event_came |= waited[kChannels].revents != 0;
   }
   sender.join();
+  CHECK(all_posted);
+  CHECK(event_sent);
   CHECK(!missed);
   CHECK(received == kChannels);
 }

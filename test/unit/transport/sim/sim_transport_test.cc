@@ -105,18 +105,20 @@ TEST_CASE("sim: a sleeper is woken by a message") {
   Sides sides(address, RemoteAccess::kNone);
   REQUIRE(sides.near_channel->PostReceive(3, sides.near_bytes, sides.near_memory->local_key()) == PostResult::kOk);
   REQUIRE(sides.near_channel->PrepareToSleep());
+  PostResult posted = PostResult::kBroken;
   std::thread sender([&] {
     const WorkRequest message{.opcode = Opcode::kSend,
                               .signaled = true,
                               .local = sides.far_bytes.data(),
                               .length = 100,
                               .local_key = sides.far_memory->local_key()};
-    CHECK(sides.far_channel->Post(message) == PostResult::kOk);
+    posted = sides.far_channel->Post(message);
   });
   const WaitHandle handle = sides.near_channel->wait_handle();
   pollfd waiter{handle.fd, handle.events, 0};
   CHECK(poll(&waiter, 1, 10'000) == 1);
   sender.join();
+  CHECK(posted == PostResult::kOk);
   const Completion completion = sides.Wait(*sides.near_channel);
   CHECK(completion.opcode == Opcode::kReceive);
   CHECK(completion.length == 100);
