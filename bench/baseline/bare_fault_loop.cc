@@ -54,18 +54,26 @@ absl::Status Arm(int faults, const Region& region) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<BareFaultLoop>> BareFaultLoop::Start(const Region& region,
-                                                                    std::chrono::nanoseconds spin) {
+                                                                    std::chrono::nanoseconds spin, Fetch fetch) {
   if (absl::Status status = Populate(region); !status.ok()) return status;
   UniqueFd faults = OpenUserfaultfd();
   if (!faults.valid()) return absl::ErrnoToStatus(errno, "userfaultfd (root, or vm.unprivileged_userfaultfd=1)");
   if (absl::Status status = Arm(faults.get(), region); !status.ok()) return status;
   UniqueFd stop(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!stop.valid()) return absl::ErrnoToStatus(errno, "eventfd");
-  return std::unique_ptr<BareFaultLoop>(new BareFaultLoop(std::move(faults), std::move(stop), spin));
+  const auto base = reinterpret_cast<std::uint64_t>(region.base);
+  return std::unique_ptr<BareFaultLoop>(
+      new BareFaultLoop(std::move(faults), std::move(stop), spin, base, std::move(fetch)));
 }
 
-BareFaultLoop::BareFaultLoop(UniqueFd faults, UniqueFd stop, std::chrono::nanoseconds spin)
-    : faults_(std::move(faults)), stop_(std::move(stop)), spin_(spin), thread_([this] { Run(); }) {}
+BareFaultLoop::BareFaultLoop(UniqueFd faults, UniqueFd stop, std::chrono::nanoseconds spin, std::uint64_t base,
+                             Fetch fetch)
+    : faults_(std::move(faults)),
+      stop_(std::move(stop)),
+      spin_(spin),
+      base_(base),
+      fetch_(std::move(fetch)),
+      thread_([this] { Run(); }) {}
 
 BareFaultLoop::~BareFaultLoop() {
   const std::uint64_t one = 1;
@@ -78,6 +86,7 @@ bool BareFaultLoop::AnswerWaiting() {
   if (read(faults_.get(), &message, sizeof(message)) != sizeof(message)) return false;
   uffdio_continue answer{};
   answer.range = {.start = message.arg.pagefault.address & ~(kSmallPage - 1), .len = kSmallPage};
+  if (fetch_) fetch_(answer.range.start - base_);
   while (ioctl(faults_.get(), UFFDIO_CONTINUE, &answer) != 0 && errno == EAGAIN) {
   }
   return true;

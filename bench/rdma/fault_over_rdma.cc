@@ -13,6 +13,7 @@
 #include "bench/engine/remote_move.h"
 #include "bench/engine/source_host.h"
 #include "bench/engine/toucher.h"
+#include "bench/rdma/bare_reader.h"
 #include "bench/rdma/measurements.h"
 
 namespace farfault::bench {
@@ -42,19 +43,33 @@ void TouchAll(Toucher& guest) {
   guest.Touch(kFaultsPerRound);
 }
 
-absl::Status TouchBare(int round, FaultTimes& times) {
-  auto memory = OwnedRegion::CreateShared("bare", kBytes);
-  if (!memory.ok()) return memory.status();
+absl::Status TouchBare(int round, const OwnedRegion& memory, BareFaultLoop::Fetch fetch, FaultTimes& times) {
   absl::StatusOr<std::unique_ptr<BareFaultLoop>> loop;
   {
     const ScopedAffinity on_pager_cpu(kPagerCpu);
-    loop = BareFaultLoop::Start(memory->region(), kSpin);
+    loop = BareFaultLoop::Start(memory.region(), kSpin, std::move(fetch));
   }
   if (!loop.ok()) return loop.status();
-  Toucher guest(memory->bytes(), static_cast<std::uint64_t>(round), /*check=*/false);
+  Toucher guest(memory.bytes(), static_cast<std::uint64_t>(round), /*check=*/false);
   TouchAll(guest);
   times.Add(guest.times());
   return absl::OkStatus();
+}
+
+absl::Status TouchLocally(int round, FaultTimes& times) {
+  const auto memory = OwnedRegion::CreateShared("bare", kBytes);
+  if (!memory.ok()) return memory.status();
+  return TouchBare(round, *memory, {}, times);
+}
+
+absl::Status TouchBareOverRdma(const std::string& url, int round, FaultTimes& times) {
+  const auto memory = OwnedRegion::CreateShared("bare", kBytes);
+  if (!memory.ok()) return memory.status();
+  const auto reader = BareReader::Connect(url, memory->region());
+  if (!reader.ok()) return reader.status();
+  const absl::Status status =
+      TouchBare(round, *memory, [&](std::uint64_t offset) { (*reader)->Read(offset); }, times);
+  return status.ok() ? (*reader)->failure() : status;
 }
 
 absl::Status TouchOverRdma(SourceHost& source, const TargetSpec& target, int round, FaultTimes& times) {
@@ -92,6 +107,7 @@ absl::Status Measure(const RdmaBench& bench, Report& report) {
   FaultTimes farfault;
   FaultTimes sleeping;
   FaultTimes bare;
+  FaultTimes bare_read;
   std::vector<double> read_latency;
   const auto read = [&](int) -> absl::Status {
     const auto median = ReadLatencyMedian({.address = bench.address, .message_bytes = kSmallPage, .iterations = 1000});
@@ -99,9 +115,10 @@ absl::Status Measure(const RdmaBench& bench, Report& report) {
     read_latency.push_back(*median);
     return absl::OkStatus();
   };
-  const std::array<Subject, 4> subjects = {
+  const std::array<Subject, 5> subjects = {
       Subject{"farfault", [&](int round) { return TouchOverRdma(bench.source, spinning, round, farfault); }},
-      Subject{"ib_read_lat", read}, Subject{"bare loop", [&](int round) { return TouchBare(round, bare); }},
+      Subject{"ib_read_lat", read}, Subject{"bare loop", [&](int round) { return TouchLocally(round, bare); }},
+      Subject{"bare loop with a READ", [&](int round) { return TouchBareOverRdma(bench.url(), round, bare_read); }},
       Subject{"farfault as it ships",
               [&](int round) { return TouchOverRdma(bench.source, as_it_ships, round, sleeping); }}};
   absl::Status status = RunInterleaved(subjects, rounds, [&](int round) { bench.progress.Round(round); });
@@ -114,6 +131,9 @@ absl::Status Measure(const RdmaBench& bench, Report& report) {
   report.figures.push_back({"far fault to resume over rdma: p50", SpreadOf(farfault.p50), "ns"});
   report.figures.push_back({"ib_read_lat of 4 KiB: median", SpreadOf(read_latency), "ns"});
   report.figures.push_back({"bare loop of UFFDIO_CONTINUE: p50", SpreadOf(bare.p50), "ns"});
+  report.figures.push_back({"bare loop of READ and UFFDIO_CONTINUE: p50", SpreadOf(bare_read.p50), "ns"});
+  report.figures.push_back({"far fault to resume over rdma: p50 / bare loop of READ and UFFDIO_CONTINUE",
+                            PairedRatio(farfault.p50, bare_read.p50), "times"});
   report.figures.push_back({"far fault to resume over rdma: p99", SpreadOf(farfault.p99), "ns"});
   report.figures.push_back({"far fault to resume over rdma, default spin: p50", SpreadOf(sleeping.p50), "ns"});
   report.figures.push_back({"far fault to resume over rdma, default spin: p99", SpreadOf(sleeping.p99), "ns"});

@@ -151,8 +151,39 @@ write_tidy_commands() {
     END { print "\n]\n" }' build/compile_commands.json >"$1/compile_commands.json"
 }
 
+# A source that clang-tidy found nothing in is not looked at again until it changes, or any file that it includes, or how it
+# is compiled, or the checks do. Prints "KEY SOURCE" for those of the sources on standard input that have been compiled; a
+# key does not depend on where the project lies.
+tidy_keys() {
+  local work=$1 rules
+  rules=$({ "$(llvm_tool clang-tidy)" --version && cat .clang-tidy; } | sha1sum | cut -d' ' -f1)
+  rm -rf "$work/manifests"
+  mkdir -p "$work/manifests"
+  # Of each object the files that it was made from, the source first.
+  ninja -C build -t deps | awk '/^[^ ].*VALID/ { first = 1; next }
+    /^    / { sub(/^ +/, ""); if (first) source = $0; first = 0; print source "\t" $0 }' >"$work/deps"
+  (cd build && cut -f2 "$ROOT/$work/deps" | sort -u | tr '\n' '\0' | xargs -0 sha1sum) >"$work/digests" 2>/dev/null || true
+  awk -v rules="$rules" -v root="$ROOT/" -v into="$work/manifests/" '
+    function here(path) { sub(/^(\.\.\/)+/, "", path); sub("^" root, "", path); return path }
+    FNR == 1 { file++ }
+    file == 1 { wanted[$0] = 1; next }
+    file == 2 { digest[substr($0, 43)] = substr($0, 1, 40); next }
+    file == 3 && /"command":/ { command = $0; gsub(root, "", command); sub(/ -Werror /, " ", command) }
+    file == 3 && /"file":/ { source = $2; gsub(/[",]/, "", source); commands[here(source)] = command }
+    file == 3 { next }
+    {
+      split($0, pair, "\t"); source = here(pair[1])
+      if (!(source in wanted) || seen[source, pair[2]]++) next
+      name = source; gsub("/", "%", name)
+      if (!(name in begun)) { begun[name] = 1; print rules, commands[source] > (into name) }
+      print digest[pair[2]], here(pair[2]) > (into name)
+    }' /dev/stdin "$work/digests" "$work/compile_commands.json" "$work/deps"
+  (cd "$work/manifests" && find . -type f -printf '%P\0' | xargs -0 -r sha1sum) | sed 's|  | |; s|%|/|g'
+}
+
 check_tidy() {
-  local -a sources
+  local -a sources known
+  local cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/farfault/tidy
   if [[ -n ${TIDY_ALL:-} ]]; then
     mapfile -t sources < <(cxx_files | grep '\.cc$')
   else
@@ -163,10 +194,22 @@ check_tidy() {
   done)
   ((${#sources[@]} > 0)) || { printf '  nothing has changed\n' >&2; return; }
   write_tidy_commands build/tidy
+  mkdir -p "$cache"
+  find "$cache" -type f -mtime +60 -delete
+  printf '%s\n' "${sources[@]}" | tidy_keys build/tidy >build/tidy/keys
+  # What has not been compiled yet has no key, and is looked at in any case.
+  printf '%s\n' "${sources[@]}" | awk 'FILENAME == ARGV[1] { key[$2] = $1; next } { print ($0 in key ? key[$0] : "-"), $0 }' \
+    build/tidy/keys /dev/stdin >build/tidy/sources
+  mapfile -t known < <(while read -r key file; do [[ ! -e $cache/$key ]] || printf '%s\n' "$file"; done <build/tidy/sources)
+  ((${#known[@]} == 0)) || printf '  %d of %d sources are as they were when nothing was found\n' "${#known[@]}" "${#sources[@]}" >&2
+  ((${#known[@]} < ${#sources[@]})) || return 0
   # shellcheck disable=SC2016
-  printf '%s\n' "${sources[@]}" | xargs -d '\n' -P "$JOBS" -n 1 bash -c \
-    'found=$("$0" -p build/tidy --quiet "$1" 2>&1) || failed=1; printf "%s\ntidied %s\n" "$found" "$1"; exit ${failed:-0}' \
-    "$(llvm_tool clang-tidy)" | tidy_progress "${#sources[@]}"
+  while read -r key file; do [[ -e $cache/$key ]] || printf '%s\0%s\0' "$key" "$file"; done <build/tidy/sources |
+    xargs -0 -P "$JOBS" -n 2 bash -c '
+      found=$("$0" -p build/tidy --quiet "$3" 2>&1) || failed=1
+      [[ -n ${failed:-} || $2 == - ]] || : >"$1/$2"
+      printf "%s\ntidied %s\n" "$found" "$3"
+      exit ${failed:-0}' "$(llvm_tool clang-tidy)" "$cache" | tidy_progress $((${#sources[@]} - ${#known[@]}))
 }
 
 # Findings go through; what has been looked at is one line that moves (terminal) or a line every tenth (log).

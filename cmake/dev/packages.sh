@@ -3,7 +3,8 @@
 
 PACKAGES_BUILD="g++ cmake ninja-build pkg-config ccache libabsl-dev libfmt-dev libcli11-dev nlohmann-json3-dev
   libssl-dev libibverbs-dev librdmacm-dev"
-PACKAGES_TEST="libcatch2-dev libbenchmark-dev spin"
+# btrfs-progs makes a file system with subvolumes for one test.
+PACKAGES_TEST="libcatch2-dev libbenchmark-dev spin btrfs-progs"
 PACKAGES_BENCH="libbenchmark-dev"
 # What the wire itself can do.
 PACKAGES_RDMA="perftest"
