@@ -1,5 +1,7 @@
 #include "bench/rdma/bare_reader.h"
 
+#include <sys/mman.h>
+
 #include <array>
 #include <cstring>
 #include <thread>

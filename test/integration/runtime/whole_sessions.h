@@ -13,6 +13,7 @@
 
 #include "farfault/farfault.h"
 #include "test/support/memory_machine.h"
+#include "test/support/session_pair.h"
 
 namespace farfault {
 
