@@ -42,10 +42,11 @@ absl::StatusOr<QemuMigrationReport> QemuMigration::Run() {
 absl::Status QemuMigration::Prepare() {
   if (absl::Status status = Connect(); !status.ok()) return status;
   if (absl::Status status = CheckEnds(); !status.ok()) return status;
-  for (QemuMonitor* end : {&*source_, &*destination_}) {
-    if (absl::Status status = end->LeaveRamOut(); !status.ok()) return status;
-  }
+  if (absl::Status status = source_->SetUp(/*source=*/true); !status.ok()) return status;
+  if (absl::Status status = destination_->SetUp(/*source=*/false); !status.ok()) return status;
   if (absl::Status status = destination_->ListenForState(options_.state_uri); !status.ok()) return status;
+  // Nothing runs there before we say so: until then a failure leaves the guest at the source.
+  if (absl::Status status = destination_->Stop(options_.timeout); !status.ok()) return status;
   if (absl::Status status = OpenSession(); !status.ok()) return status;
   return PrePage();
 }
@@ -177,28 +178,29 @@ absl::Status QemuMigration::PrePage() {
 
 absl::Status QemuMigration::HandOver() {
   uninterrupted_.emplace();
-  const absl::Time start = absl::Now();
-  if (absl::Status status = StopGuest(); !status.ok()) return status;
+  const auto running = StopGuest();
+  if (!running.ok()) return running.status();
   if (absl::Status status = SwitchOver(); !status.ok()) return status;
   if (absl::Status status = StartGuest(); !status.ok()) return status;
-  report_.downtime = absl::Now() - start;
+  report_.downtime = absl::Now() - *running;
   return absl::OkStatus();
 }
 
-// Also when it is paused: somebody else may continue it at any time.
-absl::Status QemuMigration::StopGuest() {
+// QEMU's own migration stops it: connecting and setting up, and what little RAM is not shared, come before that.
+absl::StatusOr<absl::Time> QemuMigration::StopGuest() {
   const auto state = source_->RunState();
   if (!state.ok()) return state.status();
   paused_by_user_ = *state == "paused";
   stopped_ = !paused_by_user_;  // Whatever becomes of the command: QEMU may carry it out late.
-  return source_->Stop(options_.timeout);
+  sending_ = true;
+  if (absl::Status status = source_->BeginSending(options_.state_uri); !status.ok()) return status;
+  return source_->WaitUntilStopped(options_.timeout);
 }
 
 // Memory first: loading the state of the devices looks at the guest's queues, and those faults must be answered.
 absl::Status QemuMigration::SwitchOver() {
   if (absl::Status status = session_->SwitchOver(); !status.ok()) return status;
-  sending_ = true;
-  if (absl::Status status = source_->SendState(options_.state_uri, options_.timeout); !status.ok()) return status;
+  if (absl::Status status = source_->FinishSending(options_.timeout); !status.ok()) return status;
   return destination_->WaitForState(options_.timeout);
 }
 

@@ -43,7 +43,7 @@ struct QemuMigrationOptions {
 };
 
 struct QemuMigrationReport {
-  /// From the command that stopped the guest until the one that started it at the other end was answered.
+  /// From when the guest was last seen running until the command that started it at the other end was answered.
   absl::Duration downtime;
   /// From the first command until the destination had everything.
   absl::Duration total;
@@ -75,7 +75,7 @@ class QemuMigration {
   absl::StatusOr<GuestMemory> SourceMemory();
   absl::Status PrePage();
   absl::Status HandOver();
-  absl::Status StopGuest();
+  absl::StatusOr<absl::Time> StopGuest();
   absl::Status SwitchOver();
   absl::Status StartGuest();
   absl::Status Drain();

@@ -15,6 +15,8 @@ using nlohmann::json;
 
 constexpr absl::Duration kPoll = absl::Microseconds(200);
 constexpr absl::Duration kSlowPoll = absl::Milliseconds(20);
+// Without its RAM a guest that is not busy drawing has little that changes: QEMU stops it within some ten milliseconds.
+constexpr absl::Duration kSettling = absl::Seconds(1);
 constexpr std::string_view kBackendOptions =
     "-object memory-backend-file,id=ram,size=SIZE,mem-path=/dev/shm/NAME,share=on -machine …,memory-backend=ram";
 
@@ -77,8 +79,10 @@ absl::StatusOr<std::string> QemuMonitor::RunState() {
   return Text(*status, "status");
 }
 
-absl::Status QemuMonitor::LeaveRamOut() {
-  const json on = {{"capabilities", {{{"capability", "x-ignore-shared"}, {"state", true}}}}};
+absl::Status QemuMonitor::SetUp(bool source) {
+  const json on = {{"capabilities",
+                    {{{"capability", "x-ignore-shared"}, {"state", true}},
+                     {{"capability", "pause-before-switchover"}, {"state", source}}}}};
   const absl::Status status = client_.Execute("migrate-set-capabilities", on).status();
   if (!absl::IsFailedPrecondition(status)) return status;
   return absl::UnimplementedError(
@@ -127,24 +131,54 @@ absl::Status QemuMonitor::ListenForState(const std::string& uri) {
   return client_.Execute("migrate-incoming", {{"uri", uri}}).status();
 }
 
-absl::Status QemuMonitor::SendState(const std::string& uri, absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
-  if (absl::Status status = client_.Execute("migrate", {{"uri", uri}}).status(); !status.ok()) return status;
-  for (;;) {
-    auto progress = client_.Execute("query-migrate");
-    if (!progress.ok()) return progress.status();
-    const std::string state = Text(*progress, "status");
-    if (state == "completed") return absl::OkStatus();
-    if (state == "failed" || state == "cancelled") {
-      const std::string reason = Text(*progress, "error-desc");
-      return absl::AbortedError(fmt::format("the {}'s QEMU could not send the state of its devices to {}: {}", who(),
-                                            uri, reason.empty() ? state : reason));
+absl::Status QemuMonitor::BeginSending(const std::string& uri) {
+  return client_.Execute("migrate", {{"uri", uri}}).status();
+}
+
+absl::StatusOr<std::string> QemuMonitor::SendingState() {
+  auto progress = client_.Execute("query-migrate");
+  if (!progress.ok()) return progress.status();
+  std::string state = Text(*progress, "status");
+  if (state != "failed" && state != "cancelled") return state;
+  const std::string reason = Text(*progress, "error-desc");
+  return absl::AbortedError(fmt::format("the {}'s QEMU could not send the state of its devices: {}", who(),
+                                        reason.empty() ? state : reason));
+}
+
+absl::StatusOr<absl::Time> QemuMonitor::WaitUntilStopped(absl::Duration timeout) {
+  const absl::Time start = absl::Now();
+  bool stopped = false;
+  for (absl::Time running = start;;) {
+    const absl::Time now = absl::Now();
+    const auto state = SendingState();
+    if (!state.ok()) return state.status();
+    if (*state == "pre-switchover") return running;
+    if (now > start + timeout) {
+      return absl::DeadlineExceededError(fmt::format("the {}'s QEMU has been sending what is not RAM for {}, and is "
+                                                     "still '{}'",
+                                                     who(), absl::FormatDuration(timeout), *state));
     }
+    if (!stopped) running = now;
+    if (!stopped && now > start + kSettling) {
+      if (absl::Status status = Stop(timeout); !status.ok()) return status;
+      stopped = true;
+    }
+    absl::SleepFor(kPoll);
+  }
+}
+
+absl::Status QemuMonitor::FinishSending(absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  const json after = {{"state", "pre-switchover"}};
+  if (absl::Status status = client_.Execute("migrate-continue", after).status(); !status.ok()) return status;
+  for (;;) {
+    const auto state = SendingState();
+    if (!state.ok()) return state.status();
+    if (*state == "completed") return absl::OkStatus();
     if (absl::Now() > deadline) {
-      return absl::DeadlineExceededError(
-          fmt::format("the {}'s QEMU has been sending the state of its devices to {} for {}, "
-                      "and is still '{}'",
-                      who(), uri, absl::FormatDuration(timeout), state));
+      return absl::DeadlineExceededError(fmt::format("the {}'s QEMU has been sending the state of its devices for {}, "
+                                                     "and is still '{}'",
+                                                     who(), absl::FormatDuration(timeout), *state));
     }
     absl::SleepFor(kPoll);
   }

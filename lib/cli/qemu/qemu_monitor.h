@@ -30,13 +30,15 @@ class QemuMonitor {
   absl::StatusOr<QemuMachine> Describe();
   /// "running", "paused", "inmigrate", "postmigrate", …
   absl::StatusOr<std::string> RunState();
-  /// Switches on that shared RAM is left out of the migration. kUnimplemented: this QEMU cannot.
-  absl::Status LeaveRamOut();
+  /// Switches on that shared RAM is left out of the migration, and at the source that the migration waits for us between
+  /// stopping the guest and saving its devices. kUnimplemented: this QEMU cannot.
+  absl::Status SetUp(bool source);
 
   /// The drives, separated by commas, whose reads reach the guest's RAM without a page-table entry to tell of it
   /// (O_DIRECT).
   absl::StatusOr<std::string> DirectDrives();
 
+  /// Of one that waits for a guest: the guest will wait for Continue, whether or not this QEMU was started with -S.
   absl::Status Stop(absl::Duration timeout);
   /// kFailedPrecondition: QEMU refuses, and the guest has not run.
   absl::Status Continue(absl::Duration timeout);
@@ -47,8 +49,13 @@ class QemuMonitor {
 
   /// At a destination that waits with `-incoming defer`.
   absl::Status ListenForState(const std::string& uri);
-  /// Sends the state of the devices, and waits until it is away. kAborted: QEMU's reason.
-  absl::Status SendState(const std::string& uri, absl::Duration timeout);
+  /// Begins to send what is not shared RAM, while the guest runs.
+  absl::Status BeginSending(const std::string& uri);
+  /// Waits until little is left and QEMU has stopped the guest for it; a guest that is too busy for that is stopped by us.
+  /// Returns when it was last seen running. kAborted: QEMU's reason.
+  absl::StatusOr<absl::Time> WaitUntilStopped(absl::Duration timeout);
+  /// Sends the rest, which is the state of the devices, and waits until it is away. kAborted: QEMU's reason.
+  absl::Status FinishSending(absl::Duration timeout);
   /// Waits until the state has been loaded and the guest is paused.
   absl::Status WaitForState(absl::Duration timeout);
   /// Gives a migration up that has not ended yet, and waits until it has.
@@ -59,6 +66,7 @@ class QemuMonitor {
 
  private:
   absl::StatusOr<std::string> MemoryPath(const std::string& backend);
+  absl::StatusOr<std::string> SendingState();
 
   QmpClient client_;
 };
