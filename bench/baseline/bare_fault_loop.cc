@@ -53,8 +53,8 @@ absl::Status Arm(int faults, const Region& region) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<BareFaultLoop>> BareFaultLoop::Start(const Region& region,
-                                                                    std::chrono::nanoseconds spin, Fetch fetch) {
+absl::StatusOr<std::unique_ptr<BareFaultLoop>> BareFaultLoop::Start(const Region& region, std::chrono::nanoseconds spin,
+                                                                    Fetch fetch) {
   if (absl::Status status = Populate(region); !status.ok()) return status;
   UniqueFd faults = OpenUserfaultfd();
   if (!faults.valid()) return absl::ErrnoToStatus(errno, "userfaultfd (root, or vm.unprivileged_userfaultfd=1)");

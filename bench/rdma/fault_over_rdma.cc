@@ -67,8 +67,7 @@ absl::Status TouchBareOverRdma(const std::string& url, int round, FaultTimes& ti
   if (!memory.ok()) return memory.status();
   const auto reader = BareReader::Connect(url, memory->region());
   if (!reader.ok()) return reader.status();
-  const absl::Status status =
-      TouchBare(round, *memory, [&](std::uint64_t offset) { (*reader)->Read(offset); }, times);
+  const absl::Status status = TouchBare(round, *memory, [&](std::uint64_t offset) { (*reader)->Read(offset); }, times);
   return status.ok() ? (*reader)->failure() : status;
 }
 

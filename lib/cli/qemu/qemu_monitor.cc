@@ -141,8 +141,8 @@ absl::StatusOr<std::string> QemuMonitor::SendingState() {
   std::string state = Text(*progress, "status");
   if (state != "failed" && state != "cancelled") return state;
   const std::string reason = Text(*progress, "error-desc");
-  return absl::AbortedError(fmt::format("the {}'s QEMU could not send the state of its devices: {}", who(),
-                                        reason.empty() ? state : reason));
+  return absl::AbortedError(
+      fmt::format("the {}'s QEMU could not send the state of its devices: {}", who(), reason.empty() ? state : reason));
 }
 
 absl::StatusOr<absl::Time> QemuMonitor::WaitUntilStopped(absl::Duration timeout) {
@@ -154,9 +154,10 @@ absl::StatusOr<absl::Time> QemuMonitor::WaitUntilStopped(absl::Duration timeout)
     if (!state.ok()) return state.status();
     if (*state == "pre-switchover") return running;
     if (now > start + timeout) {
-      return absl::DeadlineExceededError(fmt::format("the {}'s QEMU has been sending what is not RAM for {}, and is "
-                                                     "still '{}'",
-                                                     who(), absl::FormatDuration(timeout), *state));
+      return absl::DeadlineExceededError(
+          fmt::format("the {}'s QEMU has been sending what is not RAM for {}, and is "
+                      "still '{}'",
+                      who(), absl::FormatDuration(timeout), *state));
     }
     if (!stopped) running = now;
     if (!stopped && now > start + kSettling) {
@@ -176,9 +177,10 @@ absl::Status QemuMonitor::FinishSending(absl::Duration timeout) {
     if (!state.ok()) return state.status();
     if (*state == "completed") return absl::OkStatus();
     if (absl::Now() > deadline) {
-      return absl::DeadlineExceededError(fmt::format("the {}'s QEMU has been sending the state of its devices for {}, "
-                                                     "and is still '{}'",
-                                                     who(), absl::FormatDuration(timeout), *state));
+      return absl::DeadlineExceededError(
+          fmt::format("the {}'s QEMU has been sending the state of its devices for {}, "
+                      "and is still '{}'",
+                      who(), absl::FormatDuration(timeout), *state));
     }
     absl::SleepFor(kPoll);
   }

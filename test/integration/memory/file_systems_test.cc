@@ -38,14 +38,16 @@ class StackedMount {
   ~StackedMount() { Run("umount -l top"); }
 
   void MountOverlay() {
-    Need("mkdir lower upper work top && touch lower/memory && mount -t overlay farfault top "
-         "-o lowerdir=lower,upperdir=upper,workdir=work");
+    Need(
+        "mkdir lower upper work top && touch lower/memory && mount -t overlay farfault top "
+        "-o lowerdir=lower,upperdir=upper,workdir=work");
     file_ = base_->path() + "/top/memory";
   }
 
   void MountBtrfsSubvolume() {
-    Need("mkdir top && truncate -s 256M disk && mkfs.btrfs -q disk && mount -o loop disk top && "
-         "btrfs subvolume create top/part && touch top/part/memory");
+    Need(
+        "mkdir top && truncate -s 256M disk && mkfs.btrfs -q disk && mount -o loop disk top && "
+        "btrfs subvolume create top/part && touch top/part/memory");
     file_ = base_->path() + "/top/part/memory";
   }
 

@@ -4,8 +4,8 @@
 #include <sys/socket.h>
 
 #include <catch2/catch_test_macros.hpp>
-#include <functional>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "absl/time/clock.h"
@@ -40,20 +40,22 @@ class LoopbackServer {
   std::uint16_t port_ = 0;
 };
 
-// What Connect says of a server that answers each connection with `answer` and hangs up.
-absl::Status ConnectToServer(const std::function<void(int)>& answer) {
+// What Connect says of a server that answers each connection with these bytes and hangs up.
+absl::Status ConnectToServer(std::string_view answer) {
   const LoopbackServer server(1);
+  bool answered = false;
   std::thread serve([&] {
     const UniqueFd peer(accept(server.fd(), nullptr, nullptr));
     TcpHello hello;
-    if (recv(peer.get(), &hello, sizeof(hello), MSG_WAITALL) == sizeof(hello)) answer(peer.get());
+    answered = recv(peer.get(), &hello, sizeof(hello), MSG_WAITALL) == sizeof(hello) &&
+               send(peer.get(), answer.data(), answer.size(), 0) == static_cast<ssize_t>(answer.size());
   });
   const auto connection = ConnectTcp(server.address(), {}, absl::Now() + kPatience);
   serve.join();
-  return connection.status();
+  return answered ? connection.status() : absl::InternalError("the server of this test could not answer");
 }
 
-void Answer(int fd, const TcpHelloReply& reply) { CHECK(send(fd, &reply, sizeof(reply), 0) == sizeof(reply)); }
+std::string Bytes(const TcpHelloReply& reply) { return {reinterpret_cast<const char*>(&reply), sizeof(reply)}; }
 
 bool Mentions(const absl::Status& status, std::string_view text) {
   return StatusText(status).find(text) != std::string::npos;
@@ -61,38 +63,28 @@ bool Mentions(const absl::Status& status, std::string_view text) {
 
 TEST_CASE("what answers a hello decides what Connect says") {
   SECTION("another version: both are named") {
-    const absl::Status status =
-        ConnectToServer([](int fd) { Answer(fd, {.version = 9, .answer = TcpAnswer::kWrongVersion}); });
+    const absl::Status status = ConnectToServer(Bytes({.version = 9, .answer = TcpAnswer::kWrongVersion}));
     CHECK(absl::IsFailedPrecondition(status));
     CHECK(Mentions(status, "version 9"));
     CHECK(Mentions(status, "version " + std::to_string(kTcpWireVersion)));
   }
   SECTION("another version that does not mind") {
-    CHECK(absl::IsFailedPrecondition(
-        ConnectToServer([](int fd) { Answer(fd, {.version = 9, .answer = TcpAnswer::kAccepted}); })));
+    CHECK(absl::IsFailedPrecondition(ConnectToServer(Bytes({.version = 9, .answer = TcpAnswer::kAccepted}))));
   }
   SECTION("another protocol") {
-    const absl::Status status =
-        ConnectToServer([](int fd) { CHECK(send(fd, "HTTP/1.1 400 Bad Request\r\n", 26, 0) == 26); });
+    const absl::Status status = ConnectToServer("HTTP/1.1 400 Bad Request\r\n");
     CHECK(absl::IsFailedPrecondition(status));
     CHECK(Mentions(status, "not farfault"));
   }
-  SECTION("nothing") {
-    CHECK(absl::IsUnavailable(ConnectToServer([](int) {})));
-  }
+  SECTION("nothing") { CHECK(absl::IsUnavailable(ConnectToServer(""))); }
   SECTION("half an answer") {
-    CHECK(absl::IsUnavailable(ConnectToServer([](int fd) { CHECK(send(fd, kTcpMagic.data(), 8, 0) == 8); })));
+    CHECK(absl::IsUnavailable(ConnectToServer(std::string_view(kTcpMagic.data(), kTcpMagic.size()))));
   }
-  SECTION("a rejection") {
-    CHECK(absl::IsPermissionDenied(ConnectToServer([](int fd) { Answer(fd, {.answer = TcpAnswer::kRejected}); })));
-  }
+  SECTION("a rejection") { CHECK(absl::IsPermissionDenied(ConnectToServer(Bytes({.answer = TcpAnswer::kRejected})))); }
   SECTION("an answer that does not exist") {
-    CHECK(absl::IsFailedPrecondition(
-        ConnectToServer([](int fd) { Answer(fd, {.answer = static_cast<TcpAnswer>(77)}); })));
+    CHECK(absl::IsFailedPrecondition(ConnectToServer(Bytes({.answer = static_cast<TcpAnswer>(77)}))));
   }
-  SECTION("yes") {
-    CHECK(ConnectToServer([](int fd) { Answer(fd, {.answer = TcpAnswer::kAccepted}); }).ok());
-  }
+  SECTION("yes") { CHECK(ConnectToServer(Bytes({.answer = TcpAnswer::kAccepted})).ok()); }
 }
 
 TEST_CASE("port 0 is for listeners only") {
