@@ -163,12 +163,12 @@ tidy_keys() {
   ninja -C build -t deps | awk '/^[^ ].*VALID/ { first = 1; next }
     /^    / { sub(/^ +/, ""); if (first) source = $0; first = 0; print source "\t" $0 }' >"$work/deps"
   (cd build && cut -f2 "$ROOT/$work/deps" | sort -u | tr '\n' '\0' | xargs -0 sha1sum) >"$work/digests" 2>/dev/null || true
-  awk -v rules="$rules" -v root="$ROOT/" -v into="$work/manifests/" '
+  awk -v rules="$rules" -v home="$ROOT" -v root="$ROOT/" -v into="$work/manifests/" '
     function here(path) { sub(/^(\.\.\/)+/, "", path); sub("^" root, "", path); return path }
     FNR == 1 { file++ }
     file == 1 { wanted[$0] = 1; next }
     file == 2 { digest[substr($0, 43)] = substr($0, 1, 40); next }
-    file == 3 && /"command":/ { command = $0; gsub(root, "", command); sub(/ -Werror /, " ", command) }
+    file == 3 && /"command":/ { command = $0; gsub(home, "", command); sub(/ -Werror /, " ", command) }
     file == 3 && /"file":/ { source = $2; gsub(/[",]/, "", source); commands[here(source)] = command }
     file == 3 { next }
     {
