@@ -34,6 +34,7 @@
 
 #include "farfault/c/dirty_log.h"
 #include "farfault/c/events.h"
+#include "farfault/c/external_guest.h"
 #include "farfault/c/memory.h"
 #include "farfault/c/options.h"
 #include "farfault/c/predictor.h"

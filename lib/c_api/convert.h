@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "farfault/c/external_guest.h"
 #include "farfault/c/memory.h"
 #include "farfault/c/options.h"
 #include "farfault/dirty_log.h"
@@ -28,6 +29,9 @@ absl::StatusOr<DirtyBitmap> BitmapFromC(const farfault_dirty_bitmap* bitmap);
 absl::StatusOr<Region> RegionFromC(const farfault_region* region);
 /// The name is `region`'s.
 farfault_region RegionForC(const Region& region);
+absl::StatusOr<ExternalRegion> ExternalRegionFromC(const farfault_external_region* region);
+absl::StatusOr<ExternalGuest> ExternalGuestFromC(const farfault_external_guest* guest);
+farfault_external_guest ExternalGuestForC(const ExternalGuest& guest);
 /// Null: the defaults.
 absl::StatusOr<OwnedRegion::Placement> PlacementFromC(const farfault_placement* placement);
 

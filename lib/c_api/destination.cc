@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "farfault/c/session.h"
 #include "lib/c_api/convert.h"
@@ -39,6 +41,29 @@ enum farfault_status farfault_destination_activate(farfault_destination* destina
 
 enum farfault_status farfault_destination_fetch_rest(farfault_destination* destination) {
   return Guarded([&] { return destination->session->FetchRest(); });
+}
+
+enum farfault_status farfault_destination_fetch(farfault_destination* destination, const farfault_page_run* order,
+                                                size_t count) {
+  return Guarded([&]() -> absl::Status {
+    auto runs = farfault::RunsFromC(order, count, "order");
+    if (!runs.ok()) return runs.status();
+    return destination->session->Fetch(*std::move(runs));
+  });
+}
+
+enum farfault_status farfault_destination_fault_order(const farfault_destination* destination, uint64_t* pages,
+                                                      size_t capacity, size_t* count) {
+  return Guarded([&]() -> absl::Status {
+    if (absl::Status set = farfault::NotNull(count, "count"); !set.ok()) return set;
+    if (capacity > 0) {
+      if (absl::Status set = farfault::NotNull(pages, "pages"); !set.ok()) return set;
+    }
+    const std::vector<farfault::PageIndex> order = destination->session->FaultOrder();
+    std::copy_n(order.begin(), std::min(capacity, order.size()), pages);
+    *count = order.size();
+    return absl::OkStatus();
+  });
 }
 
 enum farfault_status farfault_destination_wait_until_resident(farfault_destination* destination, int64_t timeout_ns) {

@@ -1,8 +1,11 @@
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 
 #include "farfault/c.h"
 #include "farfault/farfault.h"
+#include "lib/c_api/structs.h"
 
 // What the C API and the C++ API must agree on, and what an old program relies on: nothing here may change but by
 // growing at the end of structs that begin with struct_size.
@@ -60,8 +63,10 @@ static_assert(sizeof(farfault_page_run) == sizeof(PageRun) && offsetof(farfault_
 static_assert(sizeof(farfault_page_heat) == sizeof(PageHeat) && offsetof(farfault_page_heat, rounds_touched) == 8);
 static_assert(sizeof(farfault_dirty_bitmap) == 32 && offsetof(farfault_dirty_bitmap, words) == 24);
 static_assert(sizeof(farfault_dirty_log) == 16 && sizeof(farfault_event_listener) == 16);
+static_assert(sizeof(farfault_guest_mapping) == 16 && offsetof(farfault_guest_mapping, length) == 8);
+static_assert(sizeof(farfault_external_guest::pid) == sizeof(pid_t));
 
-// The first fields of those that grow stay where they are: the last one of version 0.1, and its end.
+// The first fields of those that grow stay where they are: the last one of the first version, and its end.
 static_assert(sizeof(enum farfault_status) == 4 && sizeof(enum farfault_event_kind) == 4);
 static_assert(sizeof(farfault_region) == 56 && offsetof(farfault_region, fd) == 48);
 static_assert(sizeof(farfault_placement) == 32 && offsetof(farfault_placement, transparent_huge_pages) == 24);
@@ -69,11 +74,19 @@ static_assert(sizeof(farfault_event) == 40 && offsetof(farfault_event, text) == 
 static_assert(sizeof(farfault_predictor_callbacks) == 56 && offsetof(farfault_predictor_callbacks, destroy) == 48);
 static_assert(sizeof(farfault_session_options) == 96 && offsetof(farfault_session_options, listener) == 80);
 static_assert(sizeof(farfault_source_options) == 72 && offsetof(farfault_source_options, track_history) == 66);
-static_assert(sizeof(farfault_destination_options) == 56 &&
+static_assert(kFirstSize<farfault_destination_options> == 56 &&
               offsetof(farfault_destination_options, collapse_huge_pages) == 48);
 static_assert(sizeof(farfault_prepage_budget) == 56 && offsetof(farfault_prepage_budget, critical_only) == 48);
 static_assert(sizeof(farfault_prepage_report) == 48 && offsetof(farfault_prepage_report, elapsed_ns) == 40);
-static_assert(sizeof(farfault_stats) == 200 && offsetof(farfault_stats, switchover_ns) == 192);
+static_assert(kFirstSize<farfault_stats> == 200 && offsetof(farfault_stats, switchover_ns) == 192);
+static_assert(sizeof(farfault_external_guest) == 32 && offsetof(farfault_external_guest, taken_over) == 26);
+static_assert(sizeof(farfault_external_region) == 56 && offsetof(farfault_external_region, fd) == 48);
+
+// What they have gained since stays there as well, and in no version do they end in padding.
+static_assert(sizeof(farfault_destination_options) == 72 && offsetof(farfault_destination_options, state_file) == 56 &&
+              offsetof(farfault_destination_options, record_faults) == 64);
+static_assert(sizeof(farfault_stats) == 224 && offsetof(farfault_stats, mtu) == 200 &&
+              offsetof(farfault_stats, push_queue) == 216);
 
 }  // namespace
 }  // namespace farfault

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <utility>
-#include <vector>
 
 #include "lib/c_api/convert.h"
 #include "lib/c_api/handles.h"
+#include "lib/c_api/regions.h"
 #include "lib/c_api/structs.h"
 
 using farfault::Guarded;
@@ -21,30 +21,6 @@ farfault_placement PlacementDefaults() {
           .fixed_address = defaults.fixed_address,
           .transparent_huge_pages = defaults.transparent_huge_pages,
           .reserved = {}};
-}
-
-absl::StatusOr<std::vector<farfault::Region>> RegionsFromC(const farfault_region* regions, size_t count) {
-  std::vector<farfault::Region> copies;
-  if (count == 0) return copies;
-  if (absl::Status checked = farfault::CheckSize(regions, "regions"); !checked.ok()) return checked;
-  if (count > FARFAULT_MAX_REGIONS) {
-    return absl::InvalidArgumentError(
-        fmt::format("there are {} regions; a session has at most {}", count, FARFAULT_MAX_REGIONS));
-  }
-  // The distance is that of the caller's version of the struct.
-  const size_t distance = regions->struct_size;
-  const auto* at = reinterpret_cast<const std::byte*>(regions);
-  for (size_t i = 0; i < count; ++i, at += distance) {
-    const auto* const region = reinterpret_cast<const farfault_region*>(at);
-    if (region->struct_size != distance) {
-      return absl::InvalidArgumentError(
-          fmt::format("region {} has a struct_size of {}, and region 0 one of {}", i, region->struct_size, distance));
-    }
-    auto copy = farfault::RegionFromC(region);
-    if (!copy.ok()) return copy.status();
-    copies.push_back(*std::move(copy));
-  }
-  return copies;
 }
 
 absl::Status Give(absl::StatusOr<farfault::OwnedRegion> made, farfault_owned_region** owned) {
@@ -68,7 +44,7 @@ void farfault_placement_init(farfault_placement* placement, size_t struct_size) 
 enum farfault_status farfault_memory_create(const farfault_region* regions, size_t count, farfault_memory** memory) {
   return Guarded([&]() -> absl::Status {
     if (absl::Status set = NotNull(memory, "memory"); !set.ok()) return set;
-    auto copies = RegionsFromC(regions, count);
+    auto copies = farfault::RegionsFromC(regions, count, farfault::RegionFromC);
     if (!copies.ok()) return copies.status();
     auto made = farfault::GuestMemory::Create(*std::move(copies));
     if (!made.ok()) return made.status();

@@ -51,7 +51,10 @@ farfault_destination_options DestinationDefaults() {
           .prepare_threads = defaults.prepare_threads,
           .staging_bytes = defaults.staging_bytes,
           .collapse_huge_pages = defaults.collapse_huge_pages,
-          .reserved = {}};
+          .reserved = {},
+          .state_file = nullptr,
+          .record_faults = defaults.record_faults,
+          .reserved_end = {}};
 }
 
 farfault_prepage_budget BudgetDefaults() {
@@ -143,6 +146,8 @@ absl::StatusOr<DestinationOptions> DestinationOptionsFromC(const farfault_sessio
   made.collapse_huge_pages = known.collapse_huge_pages;
   made.prepare_threads = known.prepare_threads;
   made.staging_bytes = known.staging_bytes;
+  made.state_file = TextOf(known.state_file);
+  made.record_faults = known.record_faults;
   return made;
 }
 

@@ -57,7 +57,13 @@ farfault_stats StatsForC(const farfault::SessionStats& stats) {
           .predictor_out_of_range = stats.predictor_out_of_range,
           .prepage_rounds = stats.prepage_rounds,
           .metadata_bytes_per_page = stats.metadata_bytes_per_page,
-          .switchover_ns = stats.switchover_ns};
+          .switchover_ns = stats.switchover_ns,
+          .mtu = stats.mtu,
+          .reads_at_once = stats.reads_at_once,
+          .inline_bytes = stats.inline_bytes,
+          .demand_queue = stats.demand_queue,
+          .push_queue = stats.push_queue,
+          .reserved = 0};
 }
 
 }  // namespace

@@ -9,6 +9,8 @@
 #include <type_traits>
 
 #include "absl/status/status.h"
+#include "farfault/c/options.h"
+#include "farfault/c/stats.h"
 #include "lib/c_api/status.h"
 
 // Structs that begin with struct_size, as programs of other versions pass them; the rules are those that Linux's
@@ -19,6 +21,10 @@ namespace farfault {
 /// specialisation with its old size.
 template <typename T>
 inline constexpr std::size_t kFirstSize = sizeof(T);
+template <>
+inline constexpr std::size_t kFirstSize<farfault_destination_options> = 56;
+template <>
+inline constexpr std::size_t kFirstSize<farfault_stats> = 200;
 
 template <typename T>
 concept SizedStruct = std::is_trivially_copyable_v<T> && std::is_standard_layout_v<T> && offsetof(T, struct_size) == 0;
@@ -59,12 +65,17 @@ absl::Status ReadStruct(const T* given, const char* name, T* known) {
         "link a newer library, or leave it zero",
         name, sizeof(T), size));
   }
-  if constexpr (requires { given->reserved; }) {
-    if (!AllZero(&given->reserved, sizeof(given->reserved))) {
+  std::memcpy(static_cast<void*>(known), given, std::min(size, sizeof(T)));
+  if constexpr (requires { known->reserved; }) {
+    if (!AllZero(&known->reserved, sizeof(known->reserved))) {
       return absl::InvalidArgumentError(fmt::format("{}: reserved is not 0", name));
     }
   }
-  std::memcpy(static_cast<void*>(known), given, std::min(size, sizeof(T)));
+  if constexpr (requires { known->reserved_end; }) {
+    if (!AllZero(&known->reserved_end, sizeof(known->reserved_end))) {
+      return absl::InvalidArgumentError(fmt::format("{}: reserved_end is not 0", name));
+    }
+  }
   return absl::OkStatus();
 }
 

@@ -12,6 +12,7 @@ TEST_CASE("the C API tells each thread its own last error") { CHECK(CaseErrorTex
 TEST_CASE("structs of the C API may be of older and newer programs") { CHECK(CaseSizedStructs() == 0); }
 TEST_CASE("the C API describes guest memory") { CHECK(CaseMemory() == 0); }
 TEST_CASE("the C API makes memory") { CHECK(CaseOwnedRegions() == 0); }
+TEST_CASE("the C API describes the memory of another process") { CHECK(CaseExternalMemory() == 0); }
 TEST_CASE("the C API refuses sessions that cannot be") { CHECK(CaseRefusedSessions() == 0); }
 TEST_CASE("the C API lends predictors") { CHECK(CasePredictors() == 0); }
 TEST_CASE("the C API has histograms") { CHECK(CaseHistograms() == 0); }
@@ -39,6 +40,21 @@ TEST_CASE("a C program asks a source what it has") {
 TEST_CASE("a C program cancels a session") {
   farfault::RequireUserfaultfd();
   CHECK(CaseCancelled() == 0);
+}
+
+TEST_CASE("a C program pages the guest of another process, and learns and fetches its working set") {
+  farfault::RequireUserfaultfd();
+  CHECK(CaseExternalGuest() == 0);
+}
+
+TEST_CASE("a C program takes the guest of another process over") {
+  farfault::RequireUserfaultfd();
+  CHECK(CaseGuestTakenOver() == 0);
+}
+
+TEST_CASE("a C program moves the guest of another process away") {
+  farfault::RequireUserfaultfd();
+  CHECK(CaseExternalSource() == 0);
 }
 
 }  // namespace

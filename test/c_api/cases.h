@@ -11,6 +11,7 @@ int CaseErrorText(void);
 int CaseSizedStructs(void);
 int CaseMemory(void);
 int CaseOwnedRegions(void);
+int CaseExternalMemory(void);
 int CaseRefusedSessions(void);
 int CasePredictors(void);
 int CaseHistograms(void);
@@ -19,6 +20,9 @@ int CaseReportedDirty(void);
 int CaseDescribedSource(void);
 int CaseFailedDirtyLog(void);
 int CaseCancelled(void);
+int CaseExternalGuest(void);
+int CaseGuestTakenOver(void);
+int CaseExternalSource(void);
 
 #ifdef __cplusplus
 }

@@ -2,12 +2,12 @@
 
 #include <array>
 #include <catch2/catch_test_macros.hpp>
+#include <cstddef>
 #include <cstring>
 #include <string>
 #include <vector>
 
 #include "farfault/c.h"
-#include "lib/c_api/handles.h"
 
 // Every field of the C structs is that field of the C++ ones, and has its default.
 namespace farfault {
@@ -50,7 +50,30 @@ void CheckSame(const DestinationOptions& a, const DestinationOptions& b) {
   CHECK(a.map_around_pages == b.map_around_pages);
   CHECK(a.collapse_huge_pages == b.collapse_huge_pages);
   CHECK(a.prepare_threads == b.prepare_threads);
+  CHECK(a.record_faults == b.record_faults);
+  CHECK(a.state_file == b.state_file);
   CHECK(a.staging_bytes == b.staging_bytes);
+}
+
+void CheckSame(const ExternalGuest& a, const ExternalGuest& b) {
+  CHECK(a.userfaultfd == b.userfaultfd);
+  CHECK(a.features == b.features);
+  CHECK(a.registered == b.registered);
+  CHECK(a.running == b.running);
+  CHECK(a.taken_over == b.taken_over);
+  CHECK(a.pid == b.pid);
+}
+
+void CheckSame(const ExternalRegion& a, const ExternalRegion& b) {
+  CHECK(a.name == b.name);
+  CHECK(a.page_size == b.page_size);
+  CHECK(a.fd == b.fd);
+  CHECK(a.file_offset == b.file_offset);
+  REQUIRE(a.mappings.size() == b.mappings.size());
+  for (std::size_t i = 0; i < a.mappings.size(); ++i) {
+    CHECK(a.mappings[i].address == b.mappings[i].address);
+    CHECK(a.mappings[i].length == b.mappings[i].length);
+  }
 }
 
 void CheckSame(const PrePageBudget& a, const PrePageBudget& b) {
@@ -86,6 +109,12 @@ TEST_CASE("the defaults of the C API are those of C++") {
   const OwnedRegion::Placement defaults;
   CHECK(placement.page_size == defaults.page_size);
   CHECK(placement.transparent_huge_pages == defaults.transparent_huge_pages);
+  farfault_external_guest guest;
+  farfault_external_guest_init(&guest, sizeof(guest));
+  CheckSame(OfC(ExternalGuestFromC(&guest)), ExternalGuest{});
+  farfault_external_region region;
+  farfault_external_region_init(&region, sizeof(region));
+  CheckSame(OfC(ExternalRegionFromC(&region)), ExternalRegion{});
 }
 
 TEST_CASE("options of a session go from C to C++ one by one") {
@@ -155,6 +184,8 @@ TEST_CASE("options of a destination go from C to C++ one by one") {
   destination.collapse_huge_pages = false;
   destination.prepare_threads = 14;
   destination.staging_bytes = 15;
+  destination.state_file = "/dev/shm/state";
+  destination.record_faults = true;
   DestinationOptions expected;
   expected.spin = absl::Nanoseconds(11);
   expected.max_outstanding_faults = 12;
@@ -162,7 +193,49 @@ TEST_CASE("options of a destination go from C to C++ one by one") {
   expected.collapse_huge_pages = false;
   expected.prepare_threads = 14;
   expected.staging_bytes = 15;
+  expected.state_file = "/dev/shm/state";
+  expected.record_faults = true;
   CheckSame(OfC(DestinationOptionsFromC(&session, &destination)), expected);
+  // Of a program that does not know the last two.
+  destination.struct_size = offsetof(farfault_destination_options, state_file);
+  expected.state_file = "";
+  expected.record_faults = false;
+  CheckSame(OfC(DestinationOptionsFromC(&session, &destination)), expected);
+  destination.struct_size = sizeof(destination);
+  destination.reserved_end[6] = 1;
+  CHECK(absl::IsInvalidArgument(DestinationOptionsFromC(&session, &destination).status()));
+}
+
+TEST_CASE("a guest in another process goes from C to C++ one by one") {
+  farfault_external_guest guest;
+  farfault_external_guest_init(&guest, sizeof(guest));
+  const auto check_one = [&](auto change_c, auto change_cxx) {
+    farfault_external_guest changed = guest;
+    ExternalGuest expected;
+    change_c(changed);
+    change_cxx(expected);
+    CheckSame(OfC(ExternalGuestFromC(&changed)), expected);
+    const farfault_external_guest back = ExternalGuestForC(expected);
+    CHECK(std::memcmp(&back, &changed, sizeof(back)) == 0);
+  };
+  check_one([](auto& c) { c.userfaultfd = 31; }, [](auto& cxx) { cxx.userfaultfd = 31; });
+  check_one([](auto& c) { c.features = UINT64_MAX; }, [](auto& cxx) { cxx.features = UINT64_MAX; });
+  check_one([](auto& c) { c.registered = true; }, [](auto& cxx) { cxx.registered = true; });
+  check_one([](auto& c) { c.running = true; }, [](auto& cxx) { cxx.running = true; });
+  check_one([](auto& c) { c.taken_over = true; }, [](auto& cxx) { cxx.taken_over = true; });
+  check_one([](auto& c) { c.pid = 32; }, [](auto& cxx) { cxx.pid = 32; });
+
+  const std::array<farfault_guest_mapping, 2> mappings = {{{41, 42}, {43, 44}}};
+  farfault_external_region region;
+  farfault_external_region_init(&region, sizeof(region));
+  region.name = "ram";
+  region.page_size = kHugePage;
+  region.mappings = mappings.data();
+  region.mapping_count = mappings.size();
+  region.file_offset = 45;
+  region.fd = 46;
+  CheckSame(OfC(ExternalRegionFromC(&region)),
+            {.name = "ram", .page_size = kHugePage, .mappings = {{41, 42}, {43, 44}}, .fd = 46, .file_offset = 45});
 }
 
 TEST_CASE("a budget and a placement go from C to C++ one by one") {
@@ -195,52 +268,6 @@ TEST_CASE("a budget and a placement go from C to C++ one by one") {
   CHECK(made.page_size == kHugePage);
   CHECK(made.fixed_address == &here);
   CHECK_FALSE(made.transparent_huge_pages);
-}
-
-/// A session that only has statistics.
-class CountedSession final : public PagingSession {
- public:
-  SessionState state() const override { return SessionState::kPrepared; }
-  absl::Status status() const override { return absl::OkStatus(); }
-  SessionStats Stats() const override {
-    SessionStats stats;
-    std::uint64_t value = 0;
-    for (std::uint64_t* field : {&stats.total_pages,   &stats.hole_pages,       &stats.faults_network,
-                                 &stats.faults_local,  &stats.pages_demanded,   &stats.pages_fetched,
-                                 &stats.pages_pushed,  &stats.pages_prepaged,   &stats.pages_stale,
-                                 &stats.duplicates,    &stats.bytes_received,   &stats.resident_pages,
-                                 &stats.mapped_pages,  &stats.chunks_collapsed, &stats.collapses_declined,
-                                 &stats.pages_sent,    &stats.pages_yielded,    &stats.bytes_sent,
-                                 &stats.hints_seen,    &stats.hints_lost,       &stats.predictor_out_of_range,
-                                 &stats.prepage_rounds}) {
-      *field = ++value;
-    }
-    stats.metadata_bytes_per_page = 1.5;
-    stats.switchover_ns = 99;
-    stats.stall_network.Record(1000);
-    return stats;
-  }
-  void Cancel() override {}
-};
-
-TEST_CASE("statistics go from C++ to C one by one") {
-  CountedSession counted;
-  const farfault_session session{.session = &counted};
-  farfault_stats stats{};
-  stats.struct_size = sizeof(stats);
-  farfault_histogram network;
-  farfault_histogram local;
-  local.histogram.Record(5);
-  REQUIRE(farfault_session_stats(&session, &stats, &network, &local) == FARFAULT_OK);
-  // In the order of the header.
-  std::array<std::uint64_t, 23> counters{};
-  std::memcpy(counters.data(), &stats, sizeof(counters));
-  CHECK(counters[0] == sizeof(stats));
-  for (std::uint64_t i = 1; i < counters.size(); ++i) CHECK(counters[i] == i);
-  CHECK(stats.metadata_bytes_per_page == 1.5);
-  CHECK(stats.switchover_ns == 99);
-  CHECK(farfault_histogram_max(&network) == 1000);
-  CHECK(farfault_histogram_count(&local) == 0);
 }
 
 }  // namespace

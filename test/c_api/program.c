@@ -6,7 +6,8 @@
 int main(void) {
   const int failures = CaseErrorText() + CaseSizedStructs() + CaseMemory() + CaseOwnedRegions() +
                        CaseRefusedSessions() + CasePredictors() + CaseHistograms() + CaseEverythingMoves() +
-                       CaseReportedDirty() + CaseFailedDirtyLog() + CaseDescribedSource() + CaseCancelled();
+                       CaseReportedDirty() + CaseFailedDirtyLog() + CaseDescribedSource() + CaseCancelled() +
+                       CaseExternalMemory() + CaseExternalGuest() + CaseGuestTakenOver() + CaseExternalSource();
   printf("%d checks failed\n", failures);
   return failures == 0 ? 0 : 1;
 }

@@ -48,8 +48,8 @@ struct farfault_region {
 
 FARFAULT_EXPORT void farfault_region_init(struct farfault_region* region, size_t struct_size);
 
-/// The regions of one guest, checked once. Holds no resources of the memory; may be destroyed as soon as a session has
-/// been made of it.
+/// The regions of one guest, checked once: in this process, or in another one (farfault/c/external_guest.h). Holds no
+/// resources of the memory; may be destroyed as soon as a session has been made of it.
 struct farfault_memory;
 
 /// `regions[i]` follow each other at a distance of their `struct_size`, which is the same for all.
@@ -68,7 +68,7 @@ FARFAULT_EXPORT enum farfault_status farfault_memory_region(const struct farfaul
                                                             struct farfault_region* region,
                                                             struct farfault_page_run* pages);
 
-/// The page that holds `address`. FARFAULT_NOT_FOUND: it is in none of the regions.
+/// The page that holds `address`, one of the guest's process. FARFAULT_NOT_FOUND: it is in none of the regions.
 FARFAULT_EXPORT enum farfault_status farfault_memory_page_at(const struct farfault_memory* memory, const void* address,
                                                              uint64_t* page);
 

@@ -76,7 +76,8 @@ struct farfault_source_options {
   /// pre-paging.
   bool track_dirty;
   /// Record which pages the guest touches during pre-paging, for ranking and for `on_history`; true. Shared memory
-  /// only. Change this to false when the guest cannot bear the extra minor faults.
+  /// only; of a guest in another process only what it writes. Change this to false when the guest cannot bear the extra
+  /// minor faults.
   bool track_history;
   /// 0.
   uint8_t reserved[5];
@@ -104,6 +105,16 @@ struct farfault_destination_options {
   bool collapse_huge_pages;
   /// 0.
   uint8_t reserved[7];
+  /// A file of one byte per page in which the session keeps what has become of each, so that another session can take
+  /// the guest over when this process dies (see `farfault_external_guest.taken_over`). Made anew otherwise; best on a
+  /// tmpfs, since it means nothing after a restart of the machine. NULL or "", the default: none. Change this for
+  /// guests of other processes.
+  const char* state_file;
+  /// Keep the order in which the guest touches pages, for `farfault_destination_fault_order`; eight bytes per page;
+  /// false. Change this to learn a working set for later runs.
+  bool record_faults;
+  /// 0.
+  uint8_t reserved_end[7];
 };
 
 FARFAULT_EXPORT void farfault_destination_options_init(struct farfault_destination_options* options,

@@ -28,9 +28,11 @@ FARFAULT_EXPORT const char* farfault_state_name(enum farfault_state state);
 
 /// What the two sides of a session share. The guest memory outlives the session. Its threads end when the side is
 /// destroyed. A destination that is destroyed before it is resident takes the rest of the guest's memory with it:
-/// threads of the guest that touch a missing page stay parked until the process ends.
+/// threads of the guest that touch a missing page stay parked until the process ends; those of an external guest as
+/// long as somebody holds its userfaultfd.
 struct farfault_session;
-/// The side that gives the memory up.
+/// The side that gives the memory up. Of a guest in another process (`farfault_memory_create_external`) it reads the
+/// file, and needs that process for nothing once `farfault_source_switch_over` has returned.
 struct farfault_source;
 /// The side that takes the memory over.
 struct farfault_destination;
@@ -121,7 +123,8 @@ FARFAULT_EXPORT void farfault_destination_destroy(struct farfault_destination* d
 /// meanwhile. After an error nothing is armed, and the session cannot be prepared again.
 ///
 /// From here until FARFAULT_STATE_RESIDENT nobody may discard the memory, so keep balloons and free page reporting off;
-/// what happens otherwise is said at `DestinationSession::Prepare` in farfault/session.h.
+/// what happens otherwise, and which external guests may, is said at `DestinationSession::Prepare` in
+/// farfault/session.h.
 FARFAULT_EXPORT enum farfault_status farfault_destination_prepare(struct farfault_destination* destination);
 
 /// Waits until the source switches over, and returns when the guest may run. The permission to switch over stays given
@@ -131,6 +134,18 @@ FARFAULT_EXPORT enum farfault_status farfault_destination_activate(struct farfau
 
 /// Reads what is missing ahead of demand, a few pages at a time, so that a session without a push becomes resident.
 FARFAULT_EXPORT enum farfault_status farfault_destination_fetch_rest(struct farfault_destination* destination);
+
+/// Reads these pages ahead of demand, in this order, a few at a time: a working set that is known from an earlier run.
+/// Pages that are here already are passed over. A second call adds to the first. FARFAULT_INVALID_ARGUMENT: runs
+/// outside the memory.
+FARFAULT_EXPORT enum farfault_status farfault_destination_fetch(struct farfault_destination* destination,
+                                                                const struct farfault_page_run* order, size_t count);
+
+/// With `farfault_destination_options.record_faults`: the pages that the guest has touched first, in the order in which
+/// it waited for them; each page once. Writes the first `capacity` of them to `pages`, which may be NULL when that is
+/// 0, and to `*count` how many there are by now: those that are written stay what they are, and more may follow.
+FARFAULT_EXPORT enum farfault_status farfault_destination_fault_order(const struct farfault_destination* destination,
+                                                                      uint64_t* pages, size_t capacity, size_t* count);
 
 /// Waits until every page is here and mapped; afterwards the memory is ordinary memory again.
 /// FARFAULT_DEADLINE_EXCEEDED leaves the session as it is. Without a push or `farfault_destination_fetch_rest` this

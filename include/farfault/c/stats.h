@@ -46,8 +46,8 @@ struct farfault_stats {
   /// Faults that had to wait for the wire, and faults whose bytes had already landed (or that met a hole).
   uint64_t faults_network;
   uint64_t faults_local;
-  /// Pages whose bytes came by READ on demand, by READ ahead of demand (`farfault_destination_fetch_rest`), by push,
-  /// before the switchover.
+  /// Pages whose bytes came by READ on demand, by READ ahead of demand (`farfault_destination_fetch`,
+  /// `farfault_destination_fetch_rest`), by push, before the switchover.
   uint64_t pages_demanded;
   uint64_t pages_fetched;
   uint64_t pages_pushed;
@@ -77,6 +77,18 @@ struct farfault_stats {
   double metadata_bytes_per_page;
   /// Nanoseconds from the call of `farfault_source_switch_over` until the destination said that its guest may run.
   int64_t switchover_ns;
+
+  // Both sides.
+  /// What this side's device and the peer's have agreed on for each demand channel: bytes of memory that one packet
+  /// carries (0 where nobody can tell, as over tcp), READs on their way at once, bytes that travel inside a request.
+  /// And the requests that each demand and push channel of this side takes.
+  uint32_t mtu;
+  uint32_t reads_at_once;
+  uint32_t inline_bytes;
+  uint32_t demand_queue;
+  uint32_t push_queue;
+  /// 0.
+  uint32_t reserved;
 };
 
 #ifdef __cplusplus
