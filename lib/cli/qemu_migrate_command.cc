@@ -9,6 +9,7 @@
 #include "lib/cli/commands.h"
 #include "lib/cli/option_types.h"
 #include "lib/cli/qemu/qemu_migration.h"
+#include "lib/cli/qemu/resumed_migration.h"
 #include "lib/cli/terminal/progress_bar.h"
 #include "lib/cli/terminal/units.h"
 
@@ -17,14 +18,17 @@ namespace {
 
 struct QemuMigrateOptions {
   QemuMigrationOptions migration;
+  std::string ram;
+  bool resume = false;
   bool no_push = false;
   bool json = false;
 };
 
-void ShowEvent(const Event& event, ProgressBar& bar) {
+void ShowEvent(const Event& event, bool resume, ProgressBar& bar) {
   switch (event.kind) {
     case EventKind::kWaitingForPeer:
-      bar.Say("waiting for the pager (Ctrl-C to stop; the guest runs on)");
+      bar.Say(resume ? "waiting for the pager that takes the guest over (Ctrl-C to stop; it can be resumed again)"
+                     : "waiting for the pager (Ctrl-C to stop; the guest runs on)");
       break;
     case EventKind::kPrePaging:
       bar.Update("pre-paging", event.done, event.total);
@@ -61,16 +65,58 @@ void PrintText(const QemuMigrationReport& report) {
       report.prepaged.pages_sent);
 }
 
-int QemuMigrate(QemuMigrateOptions options) {
-  ProgressBar bar(ProgressBar::StyleFor(stderr, false));
-  options.migration.push = !options.no_push;
-  options.migration.on_event = [&bar](const Event& event) { ShowEvent(event, bar); };
+absl::Status Check(const QemuMigrateOptions& options) {
+  const QemuMigrationOptions& migration = options.migration;
+  if (options.resume) {
+    if (!migration.source_qmp.empty() || !options.ram.empty()) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        "--resume: say where the guest's memory is: --source-qmp PATH where the source's QEMU still is, --ram FILE "
+        "where it is not");
+  }
+  if (!options.ram.empty()) return absl::InvalidArgumentError("--ram belongs to --resume");
+  if (!migration.source_qmp.empty() && !migration.destination_qmp.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError("--source-qmp and --destination-qmp are required");
+}
+
+int Migrate(QemuMigrateOptions& options, ProgressBar& bar) {
   QemuMigration migration(std::move(options.migration));
   const auto report = migration.Run();
   bar.Clear();
   if (!report.ok()) return Complain(report.status());
   options.json ? PrintJson(*report) : PrintText(*report);
   return kExitGood;
+}
+
+int Resume(const QemuMigrateOptions& options, ProgressBar& bar) {
+  const QemuMigrationOptions& migration = options.migration;
+  const auto report = ResumeMigration({.source_qmp = migration.source_qmp,
+                                       .ram = options.ram,
+                                       .destination_qmp = migration.destination_qmp,
+                                       .quit_source = migration.quit_source,
+                                       .server = ServerOptions(migration)});
+  bar.Clear();
+  if (!report.ok()) return Complain(report.status());
+  if (options.json) {
+    const nlohmann::json json = {{"ram_bytes", report->ram_bytes},
+                                 {"started", report->started},
+                                 {"total_ms", absl::ToInt64Milliseconds(report->total)},
+                                 {"pages_sent", report->stats.pages_sent},
+                                 {"bytes_sent", report->stats.bytes_sent}};
+    fmt::print("{}\n", json.dump());
+  } else {
+    fmt::print("the destination has all {} of RAM{}; {} sent by the source in {}\n", FormatBytes(report->ram_bytes),
+               report->started ? ", and the guest, which was paused, runs there" : "",
+               FormatBytes(report->stats.bytes_sent), FormatNanos(absl::ToInt64Nanoseconds(report->total)));
+  }
+  return kExitGood;
+}
+
+int QemuMigrate(QemuMigrateOptions options) {
+  if (absl::Status checked = Check(options); !checked.ok()) return Complain(checked, kExitUsage);
+  ProgressBar bar(ProgressBar::StyleFor(stderr, false));
+  options.migration.push = !options.no_push;
+  options.migration.on_event = [&options, &bar](const Event& event) { ShowEvent(event, options.resume, bar); };
+  return options.resume ? Resume(options, bar) : Migrate(options, bar);
 }
 
 }  // namespace
@@ -81,8 +127,8 @@ void AddQemuMigrateCommand(CLI::App& app, Action& action) {
   auto options = std::make_shared<QemuMigrateOptions>();
   QemuMigrationOptions& migration = options->migration;
   migration.state_uri = fmt::format("unix:/tmp/farfault-state-{}.sock", getpid());
-  command->add_option("--source-qmp", migration.source_qmp, "The source QEMU's QMP socket")->required();
-  command->add_option("--destination-qmp", migration.destination_qmp, "The destination QEMU's QMP socket")->required();
+  command->add_option("--source-qmp", migration.source_qmp, "The source QEMU's QMP socket");
+  command->add_option("--destination-qmp", migration.destination_qmp, "The destination QEMU's QMP socket");
   AddAddress(*command, "--pager", migration.pager, "Where `farfault pager` listens, like tcp://192.0.2.7:7000")
       ->required();
   command->add_option(
@@ -102,6 +148,11 @@ void AddQemuMigrateCommand(CLI::App& app, Action& action) {
   AddDuration(*command, "--reconnect-timeout", migration.reconnect_timeout,
               "How long to wait for another pager when the one that has the guest is lost");
   command->add_flag("--quit-source", migration.quit_source, "End the source's QEMU once nothing is left there");
+  command->add_flag("--resume", options->resume,
+                    "Finish a migration that was killed after the guest had been handed over: serve the source's RAM "
+                    "to the pager that takes the guest over");
+  command->add_option("--ram", options->ram, "For --resume: the source's RAM file, where its QEMU has ended")
+      ->type_name("FILE");
   command->add_flag("--json", options->json, "One JSON object instead of text");
   command->callback([&action, options] { action = [options] { return QemuMigrate(*options); }; });
 }

@@ -1,4 +1,6 @@
 #include <fmt/format.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 
 #include <catch2/catch_test_macros.hpp>
 #include <csignal>
@@ -6,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/cli/qemu/qmp_client.h"
 #include "test/qemu/scene.h"
 #include "test/support/skip.h"
 
@@ -13,24 +16,6 @@ namespace farfault {
 namespace {
 
 constexpr absl::Duration kPatience = Scene::kPatience;
-
-void CheckRefused(CommandProcess& command, const std::vector<std::string>& words) {
-  const int status = command.Wait(kPatience);
-  const std::string err = command.Err();
-  INFO("standard error: " << err);
-  CHECK(status == 1);
-  for (const std::string& word : words) {
-    INFO("should say: " << word);
-    CHECK(err.find(word) != std::string::npos);
-  }
-}
-
-void CheckRunsOn(const QemuMachine& machine) {
-  const auto report = machine.WaitForReport(kPatience, [](const GuestReport&) { return true; });
-  INFO(report.status().ToString());
-  REQUIRE(report.ok());
-  CHECK(report->wrong == 0);
-}
 
 TEST_CASE("ends that do not fit are refused and the guest runs on at the source") {
   Scene scene;
@@ -67,7 +52,7 @@ TEST_CASE("ends that do not fit are refused and the guest runs on at the source"
     REQUIRE((*machine)->WaitForMonitor(kPatience).ok());
     CheckRefused(*scene.Migrate(*source, **machine), {"destination", "memory-backend-file", "share=on"});
   }
-  CheckRunsOn(*source);
+  CheckRunsWell(*source, 0);
 }
 
 TEST_CASE("what does not speak QMP, and what is not there, is named") {
@@ -89,18 +74,101 @@ TEST_CASE("what does not speak QMP, and what is not there, is named") {
     CheckRefused(*scene.Migrate(*source, *destination, {"--pager", "tcp://127.0.0.1:1", "--timeout", "3s"}),
                  {"tcp://127.0.0.1:1", "runs on at the source"});
   }
-  CheckRunsOn(*source);
+  CheckRunsWell(*source, 0);
 }
 
-TEST_CASE("a QEMU without its pager does not start") {
-  Scene scene;
-  QemuMachine::Spec spec = scene.Spec("destination");
-  spec.incoming = true;
-  spec.pager_socket = "/nonexistent/pager";
+// QEMU says it, and ends.
+void CheckDoesNotStart(const QemuMachine::Spec& spec, const std::vector<std::string>& words) {
   auto machine = QemuMachine::Start(spec);
   if (absl::IsUnavailable(machine.status())) SkipFor(std::string(machine.status().message()));
   REQUIRE(machine.ok());
-  CheckRefused((*machine)->process(), {"no pager answers at /nonexistent/pager", "farfault pager --socket"});
+  CheckRefused((*machine)->process(), words);
+}
+
+TEST_CASE("a QEMU whose RAM could not be paged does not start") {
+  Scene scene;
+  QemuMachine::Spec spec = scene.Spec("machine");
+  SECTION("without its pager") {
+    spec.incoming = true;
+    spec.pager_socket = "/nonexistent/pager";
+    CheckDoesNotStart(spec, {"no pager answers at /nonexistent/pager", "farfault pager --socket"});
+  }
+  SECTION("mapped privately") {
+    spec.share = false;
+    CheckDoesNotStart(spec, {spec.name, "privately", "share=on"});
+  }
+  SECTION("on a disk's file system") {
+    // Here, that is where the tests run.
+    spec.ram_folder = ".";
+    struct statfs about{};
+    REQUIRE(statfs(".", &about) == 0);
+    if (about.f_type == TMPFS_MAGIC) SKIP("the tests run on a tmpfs");
+    CheckDoesNotStart(spec, {"neither on tmpfs nor on hugetlbfs", "/dev/shm"});
+  }
+  SECTION("which two backends have") {
+    auto machine = scene.StartGuest(spec);
+    const std::string second =
+        fmt::format("memory-backend-file,id=second,size={}M,mem-path={},share=on", spec.ram_mib, machine->ram_path());
+    machine.reset();
+    spec.more_options = {"-object", second};
+    CheckDoesNotStart(spec, {"a second time", "a file of its own", "busy"});
+  }
+}
+
+TEST_CASE("a running QEMU is refused a second mapping of its RAM, and its guest can still be moved") {
+  Scene scene;
+  auto source = scene.StartGuest(scene.Spec("source"));
+  {
+    auto monitor = QmpClient::Connect("source", source->qmp_socket(), kPatience);
+    REQUIRE(monitor.ok());
+    const auto added = monitor->Execute("object-add", {{"qom-type", "memory-backend-file"},
+                                                       {"id", "second"},
+                                                       {"size", 160u << 20},
+                                                       {"mem-path", source->ram_path()},
+                                                       {"share", true}});
+    CHECK(absl::IsFailedPrecondition(added.status()));
+  }
+  CHECK(source->process().WaitForErr("a second time, which is refused", kPatience));
+  CheckRunsWell(*source, 0);
+  auto pager = scene.StartPager();
+  auto destination = scene.StartDestination(scene.Spec("destination"), *pager);
+  auto migration = scene.Migrate(*source, *destination, {"--prepage-time", "100ms"});
+  RequireMoved(*migration);
+  CheckRunsWell(*destination, 1);
+}
+
+TEST_CASE("a QEMU without the interposer that maps its RAM twice is not moved") {
+  Scene scene;
+  QemuMachine::Spec spec = scene.Spec("source");
+  spec.interposer = false;
+  auto source = scene.StartGuest(spec);
+  {
+    auto monitor = QmpClient::Connect("source", source->qmp_socket(), kPatience);
+    REQUIRE(monitor.ok());
+    REQUIRE(monitor
+                ->Execute("object-add", {{"qom-type", "memory-backend-file"},
+                                         {"id", "second"},
+                                         {"size", 160u << 20},
+                                         {"mem-path", source->ram_path()},
+                                         {"share", true}})
+                .ok());
+  }
+  auto pager = scene.StartPager();
+  auto destination = scene.StartDestination(scene.Spec("destination"), *pager);
+  CheckRefused(*scene.Migrate(*source, *destination, {"--agent", ""}),
+               {"source", "2 memory backends", "memory-backend-file", "runs on at the source"});
+  CheckRunsWell(*source, 0);
+}
+
+TEST_CASE("the agent of another guest is not taken for the source's") {
+  Scene scene;
+  auto source = scene.StartGuest(scene.Spec("source"));
+  auto other = scene.StartGuest(scene.Spec("other"));
+  auto pager = scene.StartPager();
+  auto destination = scene.StartDestination(scene.Spec("destination"), *pager);
+  CheckRefused(*scene.Migrate(*source, *destination, {"--agent", other->agent_socket()}),
+               {other->agent_socket(), source->ram_path(), "another guest's", "runs on at the source"});
+  CheckRunsWell(*source, 0);
 }
 
 TEST_CASE("a destination that ends before the guest runs there leaves it at the source") {
@@ -119,7 +187,7 @@ TEST_CASE("a destination that ends before the guest runs there leaves it at the 
     pager->Signal(SIGKILL);
     CheckRefused(*migration, {"at the source"});
   }
-  CheckRunsOn(*source);
+  CheckRunsWell(*source, 0);
 }
 
 }  // namespace

@@ -1,34 +1,21 @@
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 #include <csignal>
 #include <cstdlib>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "test/qemu/scene.h"
+#include "test/support/memory_machine.h"
+#include "test/support/skip.h"
 
 namespace farfault {
 namespace {
 
 constexpr absl::Duration kPatience = Scene::kPatience;
-
-nlohmann::json RequireMoved(CommandProcess& migration) {
-  const int status = migration.Wait(kPatience);
-  INFO("standard error: " << migration.Err());
-  REQUIRE(status == 0);
-  return nlohmann::json::parse(migration.Out());
-}
-
-void CheckRunsWell(const QemuMachine& machine, std::uint64_t more_rounds) {
-  const auto first = machine.WaitForRounds(0, kPatience);
-  INFO(first.status().ToString());
-  REQUIRE(first.ok());
-  const auto later = machine.WaitForRounds(first->rounds + more_rounds, kPatience);
-  INFO(later.status().ToString());
-  REQUIRE(later.ok());
-  CHECK(later->wrong == 0);
-}
 
 int Moves() {
   const char* const moves = std::getenv("FARFAULT_QEMU_MOVES");
@@ -62,6 +49,33 @@ TEST_CASE("a guest that is moved by demand paging alone has every word right") {
   const nlohmann::json paged = nlohmann::json::parse(pager->Out());
   CHECK(paged.at("faults_network") > 0);
   CheckRunsWell(*destination, 1);
+}
+
+TEST_CASE("a guest whose RAM is on hugetlbfs moves in huge pages", "[serial]") {
+  constexpr std::uint64_t kMachinePages = 64;
+  const auto pool = HugePagePool::Provide(2 * kMachinePages);
+  if (!pool.ok()) SkipFor(std::string(pool.status().message()));
+  const auto huge = TmpfsMount::Create("pagesize=2M", "hugetlbfs");
+  if (!huge.ok()) SkipFor(std::string(huge.status().message()));
+  Scene scene;
+  QemuMachine::Spec spec = scene.Spec("source");
+  spec.ram_folder = huge->path();
+  spec.ram_mib = kMachinePages * 2;
+  const std::string agent = GENERATE("with", "without");
+  auto source = scene.StartGuest(spec);
+  auto pager = scene.StartPager();
+  spec.name = "destination";
+  auto destination = scene.StartDestination(spec, *pager);
+  std::vector<std::string> more = {"--prepage-time", "300ms"};
+  if (agent == "without") more.insert(more.end(), {"--agent", ""});
+  auto migration = scene.Migrate(*source, *destination, more);
+  const nlohmann::json report = RequireMoved(*migration);
+  CHECK((report.at("pages_prepaged") > 0) == (agent == "with"));
+  CHECK(report.at("pages_sent") <= kMachinePages * (1 + report.at("prepage_rounds").get<std::uint64_t>()));
+  source->process().Signal(SIGKILL);
+  CHECK(pager->Wait(kPatience) == 0);
+  CHECK(nlohmann::json::parse(pager->Out()).at("pages") == kMachinePages);
+  CheckRunsWell(*destination, 2);
 }
 
 TEST_CASE("a guest that moves again and again never reads a wrong word") {

@@ -28,7 +28,35 @@ std::string WordAfter(const CommandProcess& process, std::string_view before) {
 
 }  // namespace
 
-Scene::Scene() {
+nlohmann::json RequireMoved(CommandProcess& migration) {
+  const int status = migration.Wait(Scene::kPatience);
+  INFO("standard error: " << migration.Err());
+  REQUIRE(status == 0);
+  return nlohmann::json::parse(migration.Out());
+}
+
+void CheckRunsWell(const QemuMachine& machine, std::uint64_t more_rounds) {
+  const auto first = machine.WaitForRounds(0, Scene::kPatience);
+  INFO(first.status().ToString());
+  REQUIRE(first.ok());
+  const auto later = machine.WaitForRounds(first->rounds + more_rounds, Scene::kPatience);
+  INFO(later.status().ToString());
+  REQUIRE(later.ok());
+  CHECK(later->wrong == 0);
+}
+
+void CheckRefused(CommandProcess& command, const std::vector<std::string>& words) {
+  const int status = command.Wait(Scene::kPatience);
+  const std::string err = command.Err();
+  INFO("standard error: " << err);
+  CHECK(status == 1);
+  for (const std::string& word : words) {
+    INFO("should say: " << word);
+    CHECK(err.find(word) != std::string::npos);
+  }
+}
+
+Scene::Scene(std::string listen) : listen_(std::move(listen)) {
   std::string name = (std::filesystem::temp_directory_path() / "farfault-qemu-XXXXXX").string();
   REQUIRE(mkdtemp(name.data()) != nullptr);
   folder_ = name;
@@ -62,10 +90,19 @@ std::unique_ptr<QemuMachine> Scene::StartGuest(QemuMachine::Spec spec) {
 std::unique_ptr<CommandProcess> Scene::StartPager(const std::vector<std::string>& more) {
   pager_socket_ = (folder_ / fmt::format("pager-{}", pagers_++)).string();
   auto pager = std::make_unique<CommandProcess>(
-      Farfault({"pager", "--socket", pager_socket_, "--listen", "tcp://127.0.0.1:0", "--once", "--json"}, more));
+      Farfault({"pager", "--socket", pager_socket_, "--listen", listen_, "--once", "--json"}, more));
   const bool listens = pager->WaitForErr("waiting for a hypervisor", kPatience);
   INFO(pager->Err());
   REQUIRE(listens);
+  return pager;
+}
+
+std::unique_ptr<CommandProcess> Scene::StartNextPager(const std::vector<std::string>& more) {
+  auto pager = std::make_unique<CommandProcess>(
+      Farfault({"pager", "--socket", pager_socket_, "--listen", pager_address_, "--once", "--json"}, more));
+  const bool found = pager->WaitForErr("taking over the guest of process", kPatience);
+  INFO(pager->Err());
+  REQUIRE(found);
   return pager;
 }
 
@@ -77,10 +114,10 @@ std::unique_ptr<QemuMachine> Scene::StartDestination(QemuMachine::Spec spec, Com
   const absl::Status monitor = (*machine)->WaitForMonitor(kPatience);
   INFO(monitor.ToString());
   REQUIRE(monitor.ok());
-  const bool listens = pager.WaitForErr("tcp://", kPatience);
+  const bool listens = pager.WaitForErr("waiting for a source at ", kPatience);
   INFO(pager.Err());
   REQUIRE(listens);
-  pager_address_ = "tcp://" + WordAfter(pager, "tcp://");
+  pager_address_ = WordAfter(pager, "waiting for a source at ");
   return *std::move(machine);
 }
 
@@ -98,6 +135,11 @@ std::unique_ptr<CommandProcess> Scene::Migrate(const QemuMachine& source, const 
     if (std::find(more.begin(), more.end(), name) == more.end()) words.insert(words.end(), {name, value});
   }
   return std::make_unique<CommandProcess>(Farfault(words, more));
+}
+
+std::unique_ptr<CommandProcess> Scene::Resume(const std::vector<std::string>& more) {
+  return std::make_unique<CommandProcess>(
+      Farfault({"qemu-migrate", "--resume", "--json", "--pager", pager_address_}, more));
 }
 
 }  // namespace farfault

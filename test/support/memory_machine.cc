@@ -57,13 +57,13 @@ HugePagePool::~HugePagePool() {
   if (owns_) std::ofstream(kHugePages) << before_;
 }
 
-absl::StatusOr<TmpfsMount> TmpfsMount::Create(const std::string& options) {
+absl::StatusOr<TmpfsMount> TmpfsMount::Create(const std::string& options, const std::string& type) {
   char path[] = "/tmp/farfault-test-XXXXXX";
   if (mkdtemp(path) == nullptr) return absl::ErrnoToStatus(errno, "mkdtemp");
-  if (mount("tmpfs", path, "tmpfs", 0, options.c_str()) != 0) {
+  if (mount(type.c_str(), path, type.c_str(), 0, options.c_str()) != 0) {
     const int error = errno;
     rmdir(path);
-    return absl::ErrnoToStatus(error, "mounting a tmpfs with " + options);
+    return absl::ErrnoToStatus(error, "mounting a " + type + " with " + options);
   }
   return TmpfsMount(path);
 }

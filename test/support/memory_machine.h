@@ -32,11 +32,11 @@ class HugePagePool {
   bool owns_ = true;
 };
 
-/// A tmpfs of our own, mounted as root and unmounted in the end.
+/// A tmpfs (or another file system in memory) of our own, mounted as root and unmounted in the end.
 class TmpfsMount {
  public:
   /// `options` as for mount -o: "size=1m,huge=advise".
-  static absl::StatusOr<TmpfsMount> Create(const std::string& options);
+  static absl::StatusOr<TmpfsMount> Create(const std::string& options, const std::string& type = "tmpfs");
   TmpfsMount(TmpfsMount&& other) noexcept;
   TmpfsMount& operator=(TmpfsMount&&) = delete;
   ~TmpfsMount();

@@ -1,6 +1,7 @@
 #include "lib/cli/qemu/qemu_migration.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <string_view>
@@ -15,7 +16,7 @@ namespace {
 
 constexpr absl::Duration kConnectPatience = absl::Seconds(5);
 constexpr absl::Duration kPagerPatience = absl::Seconds(30);
-constexpr std::string_view kRegionName = "ram";
+constexpr absl::Duration kQuitPatience = absl::Seconds(5);
 
 absl::Status Differ(std::string_view what, const auto& source, const auto& destination, std::string_view remedy) {
   return absl::FailedPreconditionError(
@@ -24,17 +25,32 @@ absl::Status Differ(std::string_view what, const auto& source, const auto& desti
 
 }  // namespace
 
+RamServerOptions ServerOptions(const QemuMigrationOptions& options) {
+  return {.pager = options.pager,
+          .key = options.key,
+          .predictor = options.predictor,
+          .push = options.push,
+          .prepare_timeout = options.timeout,
+          .reconnect_timeout = options.reconnect_timeout,
+          .on_event = options.on_event};
+}
+
 absl::StatusOr<QemuMigrationReport> QemuMigration::Run() {
   const absl::Time start = absl::Now();
   absl::Status status = Prepare();
   if (status.ok()) status = HandOver();
   if (!handed_over_) return GoOnAtSource(status);
-  if (absl::Status drained = Drain(); !drained.ok()) return drained;
+  auto drained = server_.Drain(std::move(session_), machine_.ram_path);
+  if (!drained.ok()) return drained.status();
   report_.total = absl::Now() - start;
-  report_.stats = session_->Stats();
-  session_.reset();
+  report_.stats = *std::move(drained);
   uninterrupted_.reset();
-  if (!started_.ok()) return started_;
+  if (!started_.ok()) {
+    return absl::Status(started_.code(),
+                        fmt::format("{}; the guest has been handed over and all of its memory is at the destination: "
+                                    "query-status there says whether it runs, cont runs it",
+                                    StatusText(started_)));
+  }
   if (options_.quit_source) static_cast<void>(source_->Quit(options_.timeout));
   return report_;
 }
@@ -96,62 +112,35 @@ absl::Status QemuMigration::CheckEnds() {
 }
 
 absl::StatusOr<GuestMemory> QemuMigration::SourceMemory() {
-  if (options_.agent.empty()) return RamFile();
+  if (options_.agent.empty()) return server_.MapFile(machine_.ram_path);
   auto tracked = AskForRam(options_.agent, kConnectPatience);
   if (!tracked.ok()) return tracked.status();
   tracked_ = *std::move(tracked);
-  tracked_->region.name = kRegionName;
-  if (tracked_->bytes() != machine_.bytes) {
-    return absl::FailedPreconditionError(
-        fmt::format("the agent at {} has {} bytes of RAM, the source's QEMU {}: it is another guest's", options_.agent,
-                    tracked_->bytes(), machine_.bytes));
-  }
+  tracked_->region.name = RamServer::kRegionName;
+  if (absl::Status same = CheckAgent(); !same.ok()) return same;
   return GuestMemory::CreateExternal({tracked_->region}, tracked_->guest);
 }
 
-// The RAM as this process maps it: enough where nothing is pre-paged.
-absl::StatusOr<GuestMemory> QemuMigration::RamFile() {
-  auto ram = OwnedRegion::OpenFile(machine_.ram_path);
-  if (!ram.ok()) {
-    return absl::Status(
-        ram.status().code(),
-        fmt::format("the source's RAM file: {}. Run this on the source's host, as a user who may read it",
-                    StatusText(ram.status())));
-  }
-  ram_ = *std::move(ram);
-  Region region = ram_.region();
-  region.name = kRegionName;
-  return GuestMemory::Create({region});
-}
-
-absl::StatusOr<std::unique_ptr<SourceSession>> QemuMigration::Open(GuestMemory memory, bool track_dirty,
-                                                                   absl::Duration patience) {
-  auto predictor = MakePredictor(options_.predictor);
-  if (!predictor.ok()) return predictor.status();
-  SourceOptions session;
-  session.connect = options_.pager;
-  session.pre_shared_key = options_.key;
-  session.peer_timeout = patience;
-  session.prepare_timeout = options_.timeout;
-  session.predictor = *std::move(predictor);
-  session.push.enabled = options_.push;
-  session.track_dirty = track_dirty;
-  session.track_history = false;
-  session.on_event = options_.on_event;
-  return SourceSession::Create(std::move(memory), std::move(session));
+// Another guest's RAM of the same size would arrive in the place of this one's.
+absl::Status QemuMigration::CheckAgent() const {
+  struct stat agents{};
+  struct stat backends{};
+  const bool another = fstat(tracked_->file.get(), &agents) == 0 && stat(machine_.ram_path.c_str(), &backends) == 0 &&
+                       (agents.st_dev != backends.st_dev || agents.st_ino != backends.st_ino);
+  if (tracked_->bytes() == machine_.bytes && !another) return absl::OkStatus();
+  return absl::FailedPreconditionError(fmt::format(
+      "the agent at {} has {} bytes of RAM in another file than {}, where the source's QEMU has {}: it is another "
+      "guest's. Name the FARFAULT_AGENT of that QEMU, and give it its own RAM file as FARFAULT_RAM",
+      options_.agent, tracked_->bytes(), machine_.ram_path, machine_.bytes));
 }
 
 absl::Status QemuMigration::OpenSession() {
   auto memory = SourceMemory();
   if (!memory.ok()) return memory.status();
-  auto session = Open(*std::move(memory), tracked_.has_value(), std::min(options_.timeout, kPagerPatience));
+  auto session = server_.Meet(*std::move(memory), tracked_.has_value(), std::min(options_.timeout, kPagerPatience));
   if (!session.ok()) return session.status();
   session_ = *std::move(session);
   return absl::OkStatus();
-}
-
-void QemuMigration::Hint(std::string text) const {
-  if (options_.on_event) options_.on_event({.kind = EventKind::kHint, .done = 0, .total = 0, .text = std::move(text)});
 }
 
 absl::Status QemuMigration::PrePage() {
@@ -161,7 +150,7 @@ absl::Status QemuMigration::PrePage() {
   const auto direct = source_->DirectDrives();
   if (!direct.ok()) return direct.status();
   if (!direct->empty()) {
-    Hint(fmt::format(
+    server_.Hint(fmt::format(
         "nothing is pre-paged: {} read past the page cache (cache=none, cache.direct=on), straight into RAM and "
         "unseen by dirty tracking",
         *direct));
@@ -200,8 +189,9 @@ absl::StatusOr<absl::Time> QemuMigration::StopGuest() {
 // Memory first: loading the state of the devices looks at the guest's queues, and those faults must be answered.
 absl::Status QemuMigration::SwitchOver() {
   if (absl::Status status = session_->SwitchOver(); !status.ok()) return status;
-  if (absl::Status status = source_->FinishSending(options_.timeout); !status.ok()) return status;
-  return destination_->WaitForState(options_.timeout);
+  const auto served = [this] { return session_->status(); };
+  if (absl::Status status = source_->FinishSending(options_.timeout, served); !status.ok()) return status;
+  return destination_->WaitForState(options_.timeout, served);
 }
 
 absl::Status QemuMigration::StartGuest() {
@@ -214,47 +204,6 @@ absl::Status QemuMigration::StartGuest() {
   return absl::OkStatus();
 }
 
-// The only copy of what is missing at the destination is here.
-absl::Status QemuMigration::Drain() {
-  absl::Time deadline = absl::InfiniteFuture();
-  for (;;) {
-    const absl::Status status = session_ == nullptr ? absl::UnavailableError("no pager has come back")
-                                                    : session_->WaitUntilDrained(absl::Minutes(1));
-    if (status.ok()) return status;
-    if (absl::IsDeadlineExceeded(status) && session_->state() != SessionState::kFailed) continue;
-    if (session_ != nullptr) {
-      deadline = absl::Now() + options_.reconnect_timeout;
-      Hint(fmt::format(
-          "{}. The guest waits at the destination for its missing pages: start the pager again with the same "
-          "--state within {}",
-          StatusText(status), absl::FormatDuration(options_.reconnect_timeout)));
-    }
-    if (absl::Status served = ServeAnotherPager(deadline); !served.ok()) return served;
-  }
-}
-
-absl::Status QemuMigration::ServeAnotherPager(absl::Time deadline) {
-  session_.reset();
-  tracked_.reset();
-  auto memory = RamFile();
-  if (!memory.ok()) return memory.status();
-  auto session = Open(*std::move(memory), false, std::max(deadline - absl::Now(), absl::ZeroDuration()));
-  if (session.ok()) {
-    session_ = *std::move(session);
-    // Should this fail, WaitUntilDrained says so, and the next pager is waited for.
-    static_cast<void>(session_->SwitchOver());
-    return absl::OkStatus();
-  }
-  if (absl::Now() < deadline) {
-    absl::SleepFor(absl::Milliseconds(200));
-    return absl::OkStatus();
-  }
-  return absl::DataLossError(
-      fmt::format("no pager came back for the guest: {}; its memory is still in {}, and nothing may "
-                  "change it",
-                  StatusText(session.status()), machine_.ram_path));
-}
-
 // The source's memory has not changed since it was stopped, and the destination's guest has never run. That QEMU ends
 // first: it may hold the guest's disks.
 absl::Status QemuMigration::GoOnAtSource(const absl::Status& why) {
@@ -264,20 +213,28 @@ absl::Status QemuMigration::GoOnAtSource(const absl::Status& why) {
   const std::string reason(StatusText(why));
   if (!source_) return why;
   if (sending_ && destination_) {
-    if (absl::Status gone = destination_->Quit(options_.timeout); !gone.ok()) {
-      Hint(fmt::format("the destination's QEMU does not end by itself, end it: {}", StatusText(gone)));
+    // It does not listen while it waits for a page that does not come.
+    if (absl::Status gone = destination_->Quit(std::min(options_.timeout, kQuitPatience)); !gone.ok()) {
+      server_.Hint(fmt::format("the destination's QEMU does not end by itself, end it: {}", StatusText(gone)));
     }
     if (absl::Status ended = source_->CancelSending(options_.timeout); !ended.ok()) {
-      Hint(std::string(StatusText(ended)));
+      server_.Hint(std::string(StatusText(ended)));
     }
   }
   if (paused_by_user_) return absl::Status(why.code(), fmt::format("{}; the guest stays paused at the source", reason));
-  if (!stopped_) return absl::Status(why.code(), fmt::format("{}; the guest runs on at the source", reason));
+  if (!stopped_) return NothingStopped(why);
   if (absl::Status resumed = source_->ContinueSoon(options_.timeout); !resumed.ok()) {
     return absl::DataLossError(fmt::format(
         "{}; and the guest does not go on at the source, where its memory still is: {}", reason, StatusText(resumed)));
   }
   return absl::Status(why.code(), fmt::format("{}; the guest goes on at the source", reason));
+}
+
+absl::Status QemuMigration::NothingStopped(const absl::Status& why) {
+  const bool ended = absl::IsUnavailable(source_->RunState().status());
+  return absl::Status(why.code(), fmt::format("{}; {}", StatusText(why),
+                                              ended ? "the source's QEMU has ended, and its guest with it"
+                                                    : "the guest runs on at the source"));
 }
 
 }  // namespace farfault

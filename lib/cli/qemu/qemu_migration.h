@@ -14,6 +14,7 @@
 #include "lib/cli/qemu/ignored_signals.h"
 #include "lib/cli/qemu/qemu_monitor.h"
 #include "lib/cli/qemu/ram_agent.h"
+#include "lib/cli/qemu/ram_server.h"
 
 namespace farfault {
 
@@ -42,6 +43,9 @@ struct QemuMigrationOptions {
   EventListener on_event;
 };
 
+/// Of the options, what the source's memory is served with.
+RamServerOptions ServerOptions(const QemuMigrationOptions& options);
+
 struct QemuMigrationReport {
   /// From when the guest was last seen running until the command that started it at the other end was answered.
   absl::Duration downtime;
@@ -60,7 +64,8 @@ struct QemuMigrationReport {
 /// lost, and signals that would end the process are ignored.
 class QemuMigration {
  public:
-  explicit QemuMigration(QemuMigrationOptions options) : options_(std::move(options)) {}
+  explicit QemuMigration(QemuMigrationOptions options)
+      : options_(std::move(options)), server_(ServerOptions(options_)) {}
 
   absl::StatusOr<QemuMigrationReport> Run();
 
@@ -73,24 +78,21 @@ class QemuMigration {
   absl::Status CheckEnds();
   absl::Status OpenSession();
   absl::StatusOr<GuestMemory> SourceMemory();
+  absl::Status CheckAgent() const;
   absl::Status PrePage();
   absl::Status HandOver();
   absl::StatusOr<absl::Time> StopGuest();
   absl::Status SwitchOver();
   absl::Status StartGuest();
-  absl::Status Drain();
-  absl::Status ServeAnotherPager(absl::Time deadline);
   absl::Status GoOnAtSource(const absl::Status& why);
-  absl::StatusOr<std::unique_ptr<SourceSession>> Open(GuestMemory memory, bool track_dirty, absl::Duration patience);
-  absl::StatusOr<GuestMemory> RamFile();
-  void Hint(std::string text) const;
+  absl::Status NothingStopped(const absl::Status& why);
 
   QemuMigrationOptions options_;
   std::optional<QemuMonitor> source_;
   std::optional<QemuMonitor> destination_;
   QemuMachine machine_;
+  RamServer server_;
   std::optional<TrackedRam> tracked_;
-  OwnedRegion ram_;  // Without an agent: the RAM file as it is mapped here.
   std::unique_ptr<SourceSession> session_;
   QemuMigrationReport report_;
   std::optional<IgnoredSignals> uninterrupted_;

@@ -14,6 +14,7 @@ namespace {
 using nlohmann::json;
 
 constexpr absl::Duration kPoll = absl::Microseconds(200);
+constexpr absl::Duration kHearing = absl::Seconds(1);
 constexpr absl::Duration kSlowPoll = absl::Milliseconds(20);
 // Without its RAM a guest that is not busy drawing has little that changes: QEMU stops it within some ten milliseconds.
 constexpr absl::Duration kSettling = absl::Seconds(1);
@@ -73,8 +74,8 @@ absl::StatusOr<QemuMachine> QemuMonitor::Describe() {
   return machine;
 }
 
-absl::StatusOr<std::string> QemuMonitor::RunState() {
-  auto status = client_.Execute("query-status");
+absl::StatusOr<std::string> QemuMonitor::RunState(absl::Duration timeout) {
+  auto status = client_.Execute("query-status", json::object(), timeout);
   if (!status.ok()) return status.status();
   return Text(*status, "status");
 }
@@ -168,7 +169,7 @@ absl::StatusOr<absl::Time> QemuMonitor::WaitUntilStopped(absl::Duration timeout)
   }
 }
 
-absl::Status QemuMonitor::FinishSending(absl::Duration timeout) {
+absl::Status QemuMonitor::FinishSending(absl::Duration timeout, absl::FunctionRef<absl::Status()> go_on) {
   const absl::Time deadline = absl::Now() + timeout;
   const json after = {{"state", "pre-switchover"}};
   if (absl::Status status = client_.Execute("migrate-continue", after).status(); !status.ok()) return status;
@@ -182,17 +183,19 @@ absl::Status QemuMonitor::FinishSending(absl::Duration timeout) {
                       "and is still '{}'",
                       who(), absl::FormatDuration(timeout), *state));
     }
+    if (absl::Status useless = go_on(); !useless.ok()) return useless;
     absl::SleepFor(kPoll);
   }
 }
 
-absl::Status QemuMonitor::WaitForState(absl::Duration timeout) {
+absl::Status QemuMonitor::WaitForState(absl::Duration timeout, absl::FunctionRef<absl::Status()> go_on) {
   const absl::Time deadline = absl::Now() + timeout;
   for (;;) {
-    const auto state = RunState();
-    if (!state.ok()) return state.status();
-    if (*state == "paused" || *state == "prelaunch") return absl::OkStatus();
-    if (*state != "inmigrate") {
+    const auto state = RunState(kHearing);
+    const bool deaf = absl::IsDeadlineExceeded(state.status());
+    if (!state.ok() && !deaf) return state.status();
+    if (state.ok() && (*state == "paused" || *state == "prelaunch")) return absl::OkStatus();
+    if (state.ok() && *state != "inmigrate") {
       return absl::FailedPreconditionError(
           fmt::format("the {}'s QEMU is '{}' after its devices were loaded, and should be 'paused'", who(), *state));
     }
@@ -200,7 +203,8 @@ absl::Status QemuMonitor::WaitForState(absl::Duration timeout) {
       return absl::DeadlineExceededError(fmt::format("the {}'s QEMU has been loading the state of its devices for {}",
                                                      who(), absl::FormatDuration(timeout)));
     }
-    absl::SleepFor(kPoll);
+    if (absl::Status useless = go_on(); !useless.ok()) return useless;
+    if (!deaf) absl::SleepFor(kPoll);
   }
 }
 

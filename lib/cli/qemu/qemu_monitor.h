@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -29,7 +30,7 @@ class QemuMonitor {
   /// kFailedPrecondition when its RAM is not one shared file on a memory backend, with the options that make it one.
   absl::StatusOr<QemuMachine> Describe();
   /// "running", "paused", "inmigrate", "postmigrate", …
-  absl::StatusOr<std::string> RunState();
+  absl::StatusOr<std::string> RunState(absl::Duration timeout = absl::Seconds(10));
   /// Switches on that shared RAM is left out of the migration, and at the source that the migration waits for us between
   /// stopping the guest and saving its devices. kUnimplemented: this QEMU cannot.
   absl::Status SetUp(bool source);
@@ -54,10 +55,12 @@ class QemuMonitor {
   /// Waits until little is left and QEMU has stopped the guest for it; a guest that is too busy for that is stopped by us.
   /// Returns when it was last seen running. kAborted: QEMU's reason.
   absl::StatusOr<absl::Time> WaitUntilStopped(absl::Duration timeout);
-  /// Sends the rest, which is the state of the devices, and waits until it is away. kAborted: QEMU's reason.
-  absl::Status FinishSending(absl::Duration timeout);
-  /// Waits until the state has been loaded and the guest is paused.
-  absl::Status WaitForState(absl::Duration timeout);
+  /// Sends the rest, which is the state of the devices, and waits until it is away, or until `go_on` says why not to
+  /// wait. kAborted: QEMU's reason.
+  absl::Status FinishSending(absl::Duration timeout, absl::FunctionRef<absl::Status()> go_on);
+  /// Waits until the state has been loaded and the guest is paused. QEMU hears nothing while it loads, and may wait for
+  /// pages of the guest then.
+  absl::Status WaitForState(absl::Duration timeout, absl::FunctionRef<absl::Status()> go_on);
   /// Gives a migration up that has not ended yet, and waits until it has.
   absl::Status CancelSending(absl::Duration timeout);
 

@@ -56,6 +56,10 @@ TEST_CASE("bad usage is refused before anything starts") {
            {{"serve", "/bin/sh", "--listen", "pigeon://1"}, 2, {"pigeon://1", "tcp"}},
            {{"serve", "/bin/sh", "--listen", "tcp://127.0.0.1:0", "--key-file", "/nonexistent"}, 2, {"/nonexistent"}},
            {{"fetch"}, 2, {"--from"}},
+           {{"qemu-migrate"}, 2, {"--pager"}},
+           {{"qemu-migrate", "--pager", "tcp://127.0.0.1:1", "--source-qmp", "/x"}, 2, {"--destination-qmp"}},
+           {{"qemu-migrate", "--pager", "tcp://127.0.0.1:1", "--resume"}, 2, {"--source-qmp", "--ram"}},
+           {{"qemu-migrate", "--pager", "tcp://127.0.0.1:1", "--ram", "/x"}, 2, {"--ram", "--resume"}},
            {{"fetch", "--from", "tcp://127.0.0.1:1", "--pattern", "zigzag"}, 2, {"zigzag", "random"}},
        }) {
     CheckRefused(wrong);

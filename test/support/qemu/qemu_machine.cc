@@ -78,7 +78,9 @@ QemuMachine::~QemuMachine() {
   std::filesystem::remove(ram_path(), ignored);
 }
 
-std::string QemuMachine::ram_path() const { return fmt::format("/dev/shm/farfault-{}-{}.ram", getpid(), spec_.name); }
+std::string QemuMachine::ram_path() const {
+  return fmt::format("{}/farfault-{}-{}.ram", spec_.ram_folder, getpid(), spec_.name);
+}
 
 std::vector<std::string> QemuMachine::Command(const std::string& qemu, const std::string& kernel) const {
   std::vector<std::string> words = {"/usr/bin/env"};
@@ -98,7 +100,7 @@ std::vector<std::string> QemuMachine::Command(const std::string& qemu, const std
                                                           "none",
                                                           "-no-reboot",
                                                           "-accel",
-                                                          "tcg,thread=multi",
+                                                          spec_.accelerator,
                                                           "-cpu",
                                                           "max,la57=off",
                                                           "-smp",
@@ -120,8 +122,8 @@ std::vector<std::string> QemuMachine::Command(const std::string& qemu, const std
     words.push_back(word);
   }
   if (spec_.shared_file) {
-    words.insert(words.end(), {"-object", fmt::format("memory-backend-file,id=ram,size={}M,mem-path={},share=on",
-                                                      spec_.ram_mib, ram_path())});
+    words.insert(words.end(), {"-object", fmt::format("memory-backend-file,id=ram,size={}M,mem-path={},share={}",
+                                                      spec_.ram_mib, ram_path(), spec_.share ? "on" : "off")});
   }
   if (spec_.incoming) words.insert(words.end(), {"-incoming", "defer"});
   // farfault says when the guest may run; QEMU's own migration starts it by itself.

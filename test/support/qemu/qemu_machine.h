@@ -46,8 +46,11 @@ class QemuMachine {
     std::uint64_t touched_mib = 384;
     std::string pattern = "random";
     std::string role = "writer";
-    /// RAM on a file of /dev/shm that others may map; otherwise anonymous.
+    /// RAM on a file in `ram_folder` that others may map; otherwise anonymous.
     bool shared_file = true;
+    std::string ram_folder = "/dev/shm";
+    /// share=on of its backend.
+    bool share = true;
     /// Waits for a guest instead of starting one.
     bool incoming = false;
     /// With the interposer preloaded: FARFAULT_PAGER, empty for none.
@@ -57,6 +60,7 @@ class QemuMachine {
     /// Preload the interposer at all.
     bool interposer = true;
     std::string machine = "q35,hpet=off";
+    std::string accelerator = "tcg,thread=multi";
     std::vector<std::string> more_options;
   };
 

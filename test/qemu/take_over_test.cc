@@ -1,0 +1,76 @@
+#include <catch2/catch_test_macros.hpp>
+#include <csignal>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "test/qemu/scene.h"
+#include "test/support/qemu/qmp_proxy.h"
+
+// The pager of a guest that runs at its destination is killed before it has all of its memory.
+namespace farfault {
+namespace {
+
+constexpr absl::Duration kPatience = Scene::kPatience;
+
+void Kill(CommandProcess& process) {
+  process.Signal(SIGKILL);
+  REQUIRE(process.Wait(kPatience) == 128 + SIGKILL);
+}
+
+nlohmann::json RequireEnded(CommandProcess& pager) {
+  const int status = pager.Wait(kPatience);
+  INFO("pager: " << pager.Err());
+  REQUIRE(status == 0);
+  return nlohmann::json::parse(pager.Out());
+}
+
+TEST_CASE("a guest whose pager is killed goes on with the next, which brings what is missing") {
+  Scene scene;
+  const std::string state = scene.Path("pages");
+  auto source = scene.StartGuest(scene.Spec("source"));
+  auto pager = scene.StartPager({"--state", state});
+  auto destination = scene.StartDestination(scene.Spec("destination"), *pager);
+  auto migration = scene.Migrate(*source, *destination, {"--prepage-time", "100ms", "--no-push"});
+  // It runs there, on what it has asked for and written since.
+  CheckRunsWell(*destination, 0);
+  Kill(*pager);
+  REQUIRE(migration->WaitForErr("start the pager again with the same --state", kPatience));
+  auto next = scene.StartNextPager({"--state", state, "--rest"});
+  RequireMoved(*migration);
+  const nlohmann::json paged = RequireEnded(*next);
+  CHECK(paged.at("taken_over") == true);
+  CHECK(paged.at("pages_by").at("fetch") > 0);
+  source->process().Signal(SIGKILL);
+  CheckRunsWell(*destination, 2);
+}
+
+TEST_CASE("a guest whose pager is killed in the middle of the push has every word right") {
+  Scene scene;
+  const std::string state = scene.Path("pages");
+  QemuMachine::Spec spec = scene.Spec("source");
+  // So much that the push is not over by then.
+  spec.ram_mib = 384;
+  spec.touched_mib = 256;
+  auto source = scene.StartGuest(spec);
+  auto pager = scene.StartPager({"--state", state});
+  spec.name = "destination";
+  auto destination = scene.StartDestination(spec, *pager);
+  QmpProxy at_destination(scene.Path("destination.proxy"), destination->qmp_socket());
+  at_destination.Hold("cont");
+  auto migration =
+      scene.Migrate(*source, *destination, {"--prepage-time", "0s", "--destination-qmp", at_destination.path()});
+  REQUIRE(at_destination.WaitUntilHeld(kPatience));
+  at_destination.Release();
+  Kill(*pager);
+  REQUIRE(migration->WaitForErr("start the pager again with the same --state", kPatience));
+  auto next = scene.StartNextPager({"--state", state});
+  RequireMoved(*migration);
+  const nlohmann::json paged = RequireEnded(*next);
+  CHECK(paged.at("pages_by").at("push") > 0);
+  source->process().Signal(SIGKILL);
+  CheckRunsWell(*destination, 2);
+}
+
+}  // namespace
+}  // namespace farfault
