@@ -1,0 +1,135 @@
+#include <catch2/catch_test_macros.hpp>
+#include <csignal>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lib/cli/qemu/qmp_client.h"
+#include "test/qemu/scene.h"
+#include "test/support/qemu/qmp_proxy.h"
+
+// QEMUs that answer late, refuse, or end in the middle, and pagers that do.
+namespace farfault {
+namespace {
+
+constexpr absl::Duration kPatience = Scene::kPatience;
+
+enum class End { kSource, kDestination };
+enum class Trouble { kRefused, kLate };
+
+struct Case {
+  End end;
+  Trouble trouble;
+  std::string command;
+  std::vector<std::string> words;
+};
+
+TEST_CASE("a command that QEMU refuses or answers late leaves the guest at the source") {
+  Scene scene;
+  auto source = scene.StartGuest(scene.Spec("source"));
+  const std::vector<Case> cases = {
+      {End::kSource, Trouble::kRefused, "migrate-set-capabilities", {"x-ignore-shared", "QEMU 4.0", "runs on"}},
+      {End::kDestination,
+       Trouble::kRefused,
+       "migrate-incoming",
+       {"destination", "refuses migrate-incoming", "runs on"}},
+      // It is carried out.
+      {End::kSource, Trouble::kLate, "stop", {"source's QEMU does not answer", "in answer to stop", "goes on"}},
+      {End::kSource, Trouble::kRefused, "migrate", {"source", "refuses migrate", "goes on"}},
+      {End::kDestination, Trouble::kRefused, "cont", {"refuses cont", "not in the mood for it", "goes on"}},
+  };
+  for (const Case& wrong : cases) {
+    INFO(wrong.command);
+    auto pager = scene.StartPager();
+    auto destination = scene.StartDestination(scene.Spec("destination-" + wrong.command), *pager);
+    const bool at_source = wrong.end == End::kSource;
+    QmpProxy proxy(scene.Path("proxy-" + wrong.command), (at_source ? source : destination)->qmp_socket());
+    wrong.trouble == Trouble::kRefused ? proxy.Refuse(wrong.command) : proxy.AnswerLate(wrong.command);
+    auto migration = scene.Migrate(
+        *source, *destination,
+        {at_source ? "--source-qmp" : "--destination-qmp", proxy.path(), "--timeout", "5s", "--prepage-time", "100ms"});
+    CheckRefused(*migration, wrong.words);
+    CHECK(migration->Err().find("at the source") != std::string::npos);
+    // One that has seen some of the guest must not keep its disks.
+    const bool sent = wrong.command == "migrate" || wrong.command == "cont";
+    if (sent) CHECK(destination->process().Wait(kPatience) == 0);
+    CheckRunsWell(*source, 1);
+  }
+}
+
+TEST_CASE("a guest that may have been started at the destination is served, whatever is answered") {
+  Scene scene;
+  auto source = scene.StartGuest(scene.Spec("source"));
+  auto pager = scene.StartPager();
+  auto destination = scene.StartDestination(scene.Spec("destination"), *pager);
+  QmpProxy at_destination(scene.Path("destination.proxy"), destination->qmp_socket());
+  at_destination.AnswerLate("cont");
+  auto migration =
+      scene.Migrate(*source, *destination, {"--destination-qmp", at_destination.path(), "--timeout", "5s"});
+  CheckRefused(*migration, {"destination's QEMU does not answer", "in answer to cont", "has been handed over",
+                            "query-status there"});
+  CHECK(pager->Wait(kPatience) == 0);
+  source->process().Signal(SIGKILL);
+  CheckRunsWell(*destination, 1);
+}
+
+TEST_CASE("a QEMU or pager that ends during the switchover is named, and the guest goes on where it can") {
+  Scene scene;
+  auto source = scene.StartGuest(scene.Spec("source"));
+  for (const std::string who : {"destination", "pager", "source"}) {
+    INFO("who ends: " << who);
+    auto pager = scene.StartPager();
+    auto destination = scene.StartDestination(scene.Spec("for-the-" + who), *pager);
+    QmpProxy proxy(scene.Path("proxy-" + who), source->qmp_socket());
+    // The memory has been switched over then, and the devices' state has not been sent.
+    proxy.Hold("migrate");
+    auto migration = scene.Migrate(*source, *destination, {"--source-qmp", proxy.path(), "--prepage-time", "100ms"});
+    REQUIRE(proxy.WaitUntilHeld(kPatience));
+    CommandProcess& ending = who == "pager" ? *pager : (who == "source" ? source : destination)->process();
+    ending.Signal(SIGKILL);
+    REQUIRE(ending.Wait(kPatience) == 128 + SIGKILL);
+    proxy.Release();
+    if (who == "source") {
+      CheckRefused(*migration, {"source", "does not go on at the source"});
+    } else {
+      CheckRefused(*migration, {"goes on at the source"});
+      CheckRunsWell(*source, 1);
+    }
+  }
+}
+
+TEST_CASE("a source that ends while pages are sent ahead is not said to run on") {
+  Scene scene;
+  auto source = scene.StartGuest(scene.Spec("source"));
+  auto pager = scene.StartPager();
+  auto destination = scene.StartDestination(scene.Spec("destination"), *pager);
+  auto migration = scene.Migrate(*source, *destination, {"--prepage-time", "30s", "--prepage-bytes", "1TiB"});
+  REQUIRE(migration->WaitForErr("pre-paging", kPatience));
+  source->process().Signal(SIGKILL);
+  CheckRefused(*migration, {"the source's QEMU has ended, and its guest with it"});
+}
+
+TEST_CASE("a destination that ends as it is told to run the guest leaves the way back to the user") {
+  Scene scene;
+  auto source = scene.StartGuest(scene.Spec("source"));
+  auto pager = scene.StartPager();
+  auto destination = scene.StartDestination(scene.Spec("destination"), *pager);
+  QmpProxy at_destination(scene.Path("destination.proxy"), destination->qmp_socket());
+  at_destination.Hold("cont");
+  auto migration = scene.Migrate(
+      *source, *destination,
+      {"--destination-qmp", at_destination.path(), "--prepage-time", "0s", "--no-push", "--reconnect-timeout", "2s"});
+  REQUIRE(at_destination.WaitUntilHeld(kPatience));
+  destination->process().Signal(SIGKILL);
+  REQUIRE(destination->process().Wait(kPatience) == 128 + SIGKILL);
+  at_destination.Release();
+  // It may have run the guest for a moment, for all that anybody knows.
+  CheckRefused(*migration, {source->ram_path(), "--resume", "cont at the source"});
+  auto monitor = QmpClient::Connect("source", source->qmp_socket(), kPatience);
+  REQUIRE(monitor.ok());
+  REQUIRE(monitor->Execute("cont").ok());
+  CheckRunsWell(*source, 1);
+}
+
+}  // namespace
+}  // namespace farfault
