@@ -45,6 +45,13 @@ std::int64_t Number(const json& object, const char* key) {
   return found != object.end() && found->is_number_integer() ? found->get<std::int64_t>() : -1;
 }
 
+const json& Member(const json& object, const char* key) {
+  static const json nothing;
+  if (!object.is_object()) return nothing;
+  const auto found = object.find(key);
+  return found == object.end() ? nothing : *found;
+}
+
 std::string_view HowToGiveASocket() { return "start QEMU with -qmp unix:PATH,server=on,wait=off and name that PATH"; }
 
 }  // namespace
@@ -80,7 +87,7 @@ absl::Status QmpClient::Greet(absl::Time deadline) {
         who_));
   }
   if (!greeting.ok()) return greeting.status();
-  const json version = greeting->value("/QMP/version/qemu"_json_pointer, json::object());
+  const json& version = Member(Member(Member(*greeting, "QMP"), "version"), "qemu");
   if (Number(version, "major") < 0) {
     return absl::InvalidArgumentError(fmt::format("what listens there is not the {}'s QMP: it says {:.80}; {}", who_,
                                                   greeting->dump(), HowToGiveASocket()));

@@ -1,0 +1,137 @@
+#include "lib/cli/qemu/qemu_monitor.h"
+
+#include <atomic>
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "test/unit/cli/qemu/fake_qmp.h"
+
+namespace farfault {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+using nlohmann::json;
+using Lines = std::vector<std::string>;
+
+constexpr absl::Duration kLong = absl::Seconds(60);
+
+// The value for each command; one that is not here is answered with an empty object.
+FakeQmp::Answers Returning(std::map<std::string, json> values) {
+  return [values = std::move(values)](const json& command) {
+    const auto found = values.find(command.at("execute"));
+    return Lines{FakeQmp::Answer(command, found == values.end() ? json::object() : found->second)};
+  };
+}
+
+QemuMonitor Monitor(const FakeQmp& qemu) {
+  auto client = QmpClient::Connect("destination", qemu.path(), kLong);
+  INFO(client.status().ToString());
+  REQUIRE(client.ok());
+  return QemuMonitor(*std::move(client));
+}
+
+absl::Status GoOn() { return absl::OkStatus(); }
+
+json Backend() {
+  return {{"id", "ram"}, {"size", 1048576}, {"share", true}, {"prealloc", false}, {"policy", "default"}};
+}
+
+TEST_CASE("RAM that is not one shared file is refused with the options that make it one", "[cli][qemu]") {
+  const auto refusal = [](const json& backends, const json& got) {
+    FakeQmp qemu(FakeQmp::Greeting(), Returning({{"query-memdev", backends}, {"qom-get", got}}));
+    const auto machine = Monitor(qemu).Describe();
+    CHECK(absl::IsFailedPrecondition(machine.status()));
+    CHECK_THAT(machine.status().ToString(), ContainsSubstring("memory-backend-file") && ContainsSubstring("share=on"));
+    return machine.status().ToString();
+  };
+  json private_backend = Backend();
+  private_backend["share"] = false;
+  CHECK_THAT(refusal(json::array(), "/dev/shm/ram"), ContainsSubstring("has 0 memory backends"));
+  CHECK_THAT(refusal({Backend(), Backend()}, "/dev/shm/ram"), ContainsSubstring("has 2 memory backends"));
+  CHECK_THAT(refusal(json::array({private_backend}), "/dev/shm/ram"), ContainsSubstring("is private"));
+  CHECK_THAT(refusal(json::array({Backend()}), 3), ContainsSubstring("no mem-path"));
+  refusal(json::array({5}), "/dev/shm/ram");
+  refusal(7, "/dev/shm/ram");
+
+  FakeQmp qemu(FakeQmp::Greeting(),
+               Returning({{"query-memdev", json::array({Backend()})}, {"qom-get", "/dev/shm/ram"}}));
+  const auto machine = Monitor(qemu).Describe();
+  REQUIRE(machine.ok());
+  CHECK(machine->ram_path == "/dev/shm/ram");
+  CHECK(machine->bytes == 1048576);
+}
+
+TEST_CASE("a guest that may not go on is not said to", "[cli][qemu]") {
+  std::atomic<int> refusals = 3;
+  FakeQmp qemu(FakeQmp::Greeting(), [&refusals](const json& command) {
+    if (command.at("execute") != "cont" || --refusals < 0) return Lines{FakeQmp::Answer(command)};
+    return Lines{FakeQmp::Refusal(command, "is migrating")};
+  });
+  QemuMonitor monitor = Monitor(qemu);
+  CHECK(absl::IsFailedPrecondition(monitor.Continue(kLong)));
+  CHECK(monitor.ContinueSoon(kLong).ok());
+  CHECK(refusals == -1);
+}
+
+TEST_CASE("a QEMU that hears nothing while it loads is waited for", "[cli][qemu]") {
+  std::atomic<int> asked = 0;
+  json owed;
+  FakeQmp qemu(FakeQmp::Greeting(), [&](const json& command) {
+    if (command.at("execute") != "query-status") return Lines{FakeQmp::Answer(command)};
+    if (asked++ == 0) {
+      owed = command;
+      return Lines{};
+    }
+    return Lines{FakeQmp::Answer(owed, {{"status", "inmigrate"}}), FakeQmp::Answer(command, {{"status", "paused"}})};
+  });
+  CHECK(Monitor(qemu).WaitForState(kLong, GoOn).ok());
+  CHECK(asked == 2);
+}
+
+TEST_CASE("waiting for the state of the devices ends when there is nothing to wait for", "[cli][qemu]") {
+  const auto lost = [] { return absl::UnavailableError("the pager is lost"); };
+  SECTION("the session is lost while it is loaded") {
+    FakeQmp qemu(FakeQmp::Greeting(), Returning({{"query-status", {{"status", "inmigrate"}}}}));
+    CHECK_THAT(Monitor(qemu).WaitForState(kLong, lost).ToString(), ContainsSubstring("the pager is lost"));
+  }
+  SECTION("the session is lost while it is sent") {
+    FakeQmp qemu(FakeQmp::Greeting(), Returning({{"query-migrate", {{"status", "active"}}}}));
+    CHECK_THAT(Monitor(qemu).SendState("unix:/x", kLong, lost).ToString(), ContainsSubstring("the pager is lost"));
+  }
+  SECTION("it could not be sent") {
+    FakeQmp qemu(FakeQmp::Greeting(),
+                 Returning({{"query-migrate", {{"status", "failed"}, {"error-desc", "no route to host"}}}}));
+    const absl::Status sent = Monitor(qemu).SendState("tcp:192.0.2.7:7001", kLong, GoOn);
+    CHECK(absl::IsAborted(sent));
+    CHECK_THAT(sent.ToString(), ContainsSubstring("tcp:192.0.2.7:7001") && ContainsSubstring("no route to host"));
+  }
+  SECTION("it could not be loaded") {
+    FakeQmp qemu(FakeQmp::Greeting(), Returning({{"query-status", {{"status", "internal-error"}}}}));
+    const absl::Status loaded = Monitor(qemu).WaitForState(kLong, GoOn);
+    CHECK(absl::IsFailedPrecondition(loaded));
+    CHECK_THAT(loaded.ToString(), ContainsSubstring("'internal-error'"));
+  }
+  SECTION("it takes too long") {
+    FakeQmp qemu(FakeQmp::Greeting(), Returning({{"query-status", {{"status", "inmigrate"}}}}));
+    CHECK(absl::IsDeadlineExceeded(Monitor(qemu).WaitForState(absl::Milliseconds(50), GoOn)));
+  }
+}
+
+TEST_CASE("drives that read past the page cache are found in whatever QEMU says of them", "[cli][qemu]") {
+  const json drives = {{{"device", "a"}, {"inserted", {{"node-name", "a0"}, {"cache", {{"direct", true}}}}}},
+                       {{"device", "b"}, {"inserted", {{"node-name", "b0"}, {"cache", {{"direct", false}}}}}},
+                       {{"device", "empty"}},
+                       {{"device", "odd"}, {"inserted", 5}},
+                       7};
+  FakeQmp qemu(FakeQmp::Greeting(), Returning({{"query-block", drives}}));
+  const auto direct = Monitor(qemu).DirectDrives();
+  REQUIRE(direct.ok());
+  CHECK(*direct == "a0");
+}
+
+}  // namespace
+}  // namespace farfault
