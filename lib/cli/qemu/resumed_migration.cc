@@ -28,11 +28,13 @@ absl::Status CheckHasLeft(QemuMonitor& source) {
   const auto state = source.RunState();
   if (!state.ok()) return state.status();
   if (*state == "postmigrate") return absl::OkStatus();
+  std::string go_on = *state == "running" ? "" : ", and let the guest go on at the source (cont)";
+  // It waits for the rest of its migration.
+  if (*state == "finish-migrate") go_on = ", and let the guest go on at the source (migrate_cancel, and cont)";
   return absl::FailedPreconditionError(
       fmt::format("the source's guest is '{}' and not 'postmigrate': it has not been handed over, so there is nothing "
-                  "to resume. End "
-                  "the QEMU that waits at the destination{}",
-                  *state, *state == "running" ? "" : ", and let the guest go on at the source (cont)"));
+                  "to resume. End the QEMU that waits at the destination{}",
+                  *state, go_on));
 }
 
 absl::StatusOr<std::string> FindRam(QemuMonitor& source, const std::string& named) {

@@ -100,14 +100,15 @@ TEST_CASE("waiting for the state of the devices ends when there is nothing to wa
   }
   SECTION("the session is lost while it is sent") {
     FakeQmp qemu(FakeQmp::Greeting(), Returning({{"query-migrate", {{"status", "active"}}}}));
-    CHECK_THAT(Monitor(qemu).SendState("unix:/x", kLong, lost).ToString(), ContainsSubstring("the pager is lost"));
+    CHECK_THAT(Monitor(qemu).FinishSending(kLong, lost).ToString(), ContainsSubstring("the pager is lost"));
   }
   SECTION("it could not be sent") {
     FakeQmp qemu(FakeQmp::Greeting(),
                  Returning({{"query-migrate", {{"status", "failed"}, {"error-desc", "no route to host"}}}}));
-    const absl::Status sent = Monitor(qemu).SendState("tcp:192.0.2.7:7001", kLong, GoOn);
+    const absl::Status sent = Monitor(qemu).FinishSending(kLong, GoOn);
     CHECK(absl::IsAborted(sent));
-    CHECK_THAT(sent.ToString(), ContainsSubstring("tcp:192.0.2.7:7001") && ContainsSubstring("no route to host"));
+    CHECK_THAT(sent.ToString(), ContainsSubstring("could not send") && ContainsSubstring("no route to host"));
+    CHECK(absl::IsAborted(Monitor(qemu).WaitUntilStopped(kLong).status()));
   }
   SECTION("it could not be loaded") {
     FakeQmp qemu(FakeQmp::Greeting(), Returning({{"query-status", {{"status", "internal-error"}}}}));
@@ -118,6 +119,28 @@ TEST_CASE("waiting for the state of the devices ends when there is nothing to wa
   SECTION("it takes too long") {
     FakeQmp qemu(FakeQmp::Greeting(), Returning({{"query-status", {{"status", "inmigrate"}}}}));
     CHECK(absl::IsDeadlineExceeded(Monitor(qemu).WaitForState(absl::Milliseconds(50), GoOn)));
+  }
+}
+
+TEST_CASE("a guest is stopped by its QEMU, or by us when that does not come to it", "[cli][qemu]") {
+  std::atomic<int> stops = 0;
+  std::atomic<int> asked = 0;
+  std::atomic<bool> busy = false;
+  FakeQmp qemu(FakeQmp::Greeting(), [&](const json& command) {
+    stops += command.at("execute") == "stop" ? 1 : 0;
+    if (command.at("execute") != "query-migrate") return Lines{FakeQmp::Answer(command)};
+    const bool active = busy ? stops == 0 : ++asked < 3;
+    return Lines{FakeQmp::Answer(command, {{"status", active ? "active" : "pre-switchover"}})};
+  });
+  QemuMonitor monitor = Monitor(qemu);
+  SECTION("by QEMU") {
+    CHECK(monitor.WaitUntilStopped(kLong).ok());
+    CHECK(stops == 0);
+  }
+  SECTION("by us") {
+    busy = true;
+    CHECK(monitor.WaitUntilStopped(kLong).ok());
+    CHECK(stops == 1);
   }
 }
 
