@@ -20,6 +20,8 @@ namespace farfault {
 /// What both sides of a session need. Exactly one of `connect` and `listen` is set; either side may listen.
 struct SessionOptions {
   /// The peer's address, "tcp://192.0.2.7:7000". Change this when the peer listens.
+  /// "verbs://10.9.0.1:7000?rail=10.9.1.1" shares the session out over two devices or ports of each end, and further
+  /// `&rail=` over up to 8; both ends name as many, in the same order.
   std::string connect;
   /// The address to listen on, "tcp://0.0.0.0:7000"; port 0 lets the kernel choose (see `EventKind::kListening`).
   std::string listen;
@@ -33,9 +35,11 @@ struct SessionOptions {
   absl::Duration handshake_timeout = absl::Seconds(10);
   /// How long the peer may take to populate and register its memory. Change this for terabytes.
   absl::Duration prepare_timeout = absl::Seconds(300);
-  /// Channels for bulk bytes, 1 to 8. Change this when one connection does not fill the link.
+  /// Channels for bulk bytes, 1 to 8; there is at least one on each rail. Change this when one connection does not fill
+  /// the link.
   std::size_t push_channels = 1;
-  /// Channels for demand reads, 1 to 8. Change this when many guest threads fault at once on a fast fabric.
+  /// Channels for demand reads, 1 to 8; there is at least one on each rail. Change this when many guest threads fault
+  /// at once on a fast fabric.
   std::size_t demand_channels = 1;
   /// Called for progress and hints; may be empty.
   EventListener on_event;

@@ -4,6 +4,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "farfault/export.h"
 
@@ -38,6 +40,15 @@ class FARFAULT_EXPORT LatencyHistogram {
   std::int64_t max_ = 0;
 };
 
+/// What this side of a session has moved over one of its rails by requests of its own: READs at the destination, WRITEs
+/// at the source, and the few bytes that go with them.
+struct RailStats {
+  /// "RDMA device rxe0, port 1, GID 1", or the rail's address where there is no device.
+  std::string path;
+  std::uint64_t bytes_read = 0;
+  std::uint64_t bytes_written = 0;
+};
+
 /// What one side of a session has counted so far. A snapshot: plain values.
 struct SessionStats {
   // Both sides.
@@ -46,12 +57,14 @@ struct SessionStats {
   std::uint64_t hole_pages = 0;
   /// What this side's device and the peer's have agreed on for each demand channel: bytes of memory that one packet
   /// carries (0 where nobody can tell, as over tcp), READs on their way at once, bytes that travel inside a request.
-  /// And the requests that each demand and push channel of this side takes.
+  /// And the requests that each demand and push channel of this side takes. With several rails the least of each.
   std::uint32_t mtu = 0;
   std::uint32_t reads_at_once = 0;
   std::uint32_t inline_bytes = 0;
   std::uint32_t demand_queue = 0;
   std::uint32_t push_queue = 0;
+  /// In the order of the address; empty where it names no rails.
+  std::vector<RailStats> rails;
 
   // Destination.
   /// Faults that had to wait for the wire, and faults whose bytes had already landed (or that met a hole).

@@ -63,6 +63,7 @@ absl::Status Candidate::TakeHello(const ControlMessage& message) {
   const auto hello = message.As<HelloMessage>();
   if (!hello) return absl::DataLossError("the peer's greeting has another size than this version's");
   if (absl::Status sound = CheckHello(role_, *hello); !sound.ok()) return sound;
+  if (absl::Status same = CheckRails(connection_.own_hello, *hello); !same.ok()) return same;
   connection_.peer_hello = *hello;
   connection_.link->SendStruct(MessageType::kProof,
                                MakeProof(key_, role_, HelloOf(Role::kSource), HelloOf(Role::kDestination)));

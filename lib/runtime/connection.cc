@@ -3,12 +3,39 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 
 #include "absl/time/clock.h"
 #include "lib/runtime/sleeper.h"
 #include "lib/util/status_text.h"
 
 namespace farfault {
+namespace {
+
+// What holds for all of them.
+ChannelLimits LeastLimits(std::span<const std::unique_ptr<Channel>> channels) {
+  ChannelLimits least = channels[0]->limits();
+  for (const auto& channel : channels) {
+    const ChannelLimits limits = channel->limits();
+    least.send_slots = std::min(least.send_slots, limits.send_slots);
+    least.max_outstanding_reads = std::min(least.max_outstanding_reads, limits.max_outstanding_reads);
+    least.inline_bytes = std::min(least.inline_bytes, limits.inline_bytes);
+    least.mtu = std::min(least.mtu, limits.mtu);
+  }
+  return least;
+}
+
+// The first channels are of one rail each.
+std::string DescribePaths(std::span<const std::unique_ptr<Channel>> channels, std::size_t rails) {
+  if (rails == 1) return channels[0]->path();
+  std::string paths;
+  for (std::size_t rail = 0; rail < rails; ++rail) {
+    paths += fmt::format("{}{}", rail == 0 ? "" : "; ", channels[rail]->path());
+  }
+  return fmt::format("{} rails ({})", rails, paths);
+}
+
+}  // namespace
 
 std::size_t Connection::demand_channels() const {
   return std::min(own_hello.demand_channels, peer_hello.demand_channels);
@@ -17,20 +44,28 @@ std::size_t Connection::push_channels() const { return std::min(own_hello.push_c
 
 std::string Connection::Describe() const {
   if (demand.empty() || push.empty() || demand[0]->path().empty()) return {};
-  const ChannelLimits limits = demand[0]->limits();
-  return fmt::format("{}, MTU {}, {} READs at once, {} bytes inline, queues for {} demand and {} push requests",
-                     demand[0]->path(), limits.mtu, limits.max_outstanding_reads, limits.inline_bytes,
-                     limits.send_slots, push[0]->limits().send_slots);
+  const ChannelLimits limits = LeastLimits(demand);
+  const std::string paths = DescribePaths(demand, std::min(std::max<std::size_t>(1, own_hello.rails), demand.size()));
+  if (limits.mtu == 0) return paths;
+  return fmt::format("{}, MTU {}, {} READs at once, {} bytes inline, queues for {} demand and {} push requests", paths,
+                     limits.mtu, limits.max_outstanding_reads, limits.inline_bytes, limits.send_slots,
+                     LeastLimits(push).send_slots);
 }
 
-void Connection::CountLimits(SessionStats& stats) const {
+void Connection::CountLimits(const Transport& transport, SessionStats& stats) const {
   if (demand.empty() || push.empty()) return;
-  const ChannelLimits limits = demand[0]->limits();
+  const ChannelLimits limits = LeastLimits(demand);
   stats.mtu = limits.mtu;
   stats.reads_at_once = limits.max_outstanding_reads;
   stats.inline_bytes = limits.inline_bytes;
   stats.demand_queue = limits.send_slots;
-  stats.push_queue = push[0]->limits().send_slots;
+  stats.push_queue = LeastLimits(push).send_slots;
+  for (const RailTraffic& rail : transport.Traffic()) {
+    const std::size_t index = stats.rails.size();
+    stats.rails.push_back({.path = index < demand.size() ? demand[index]->path() : rail.address,
+                           .bytes_read = rail.bytes_read,
+                           .bytes_written = rail.bytes_written});
+  }
 }
 
 absl::StatusOr<std::optional<ControlMessage>> TakeMessage(ControlLink& link, std::string_view what) {

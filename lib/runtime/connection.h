@@ -34,8 +34,8 @@ struct Connection {
 
   /// What carries the data channels and what both ends agreed on, for people. Empty where there is nothing to tell.
   std::string Describe() const;
-  /// The same in numbers.
-  void CountLimits(SessionStats& stats) const;
+  /// The same in numbers, with what `transport` has moved over each rail.
+  void CountLimits(const Transport& transport, SessionStats& stats) const;
 };
 
 /// The next message if it has come; a kFailure from the peer becomes its status. `what` completes "waiting for the

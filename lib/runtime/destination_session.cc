@@ -172,7 +172,7 @@ SessionStats ThreadedDestinationSession::Stats() const {
   SessionStats stats;
   if (EngineThread* const thread = running_thread()) thread->Call([&] { stats = engine_->Stats(); });
   stats.total_pages = core_.layout.total_pages();
-  core_.connection.CountLimits(stats);
+  core_.connection.CountLimits(*core_.transport, stats);
   return stats;
 }
 

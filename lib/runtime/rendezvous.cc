@@ -27,8 +27,16 @@ constexpr std::size_t kMostCandidates = 64;
 constexpr std::uint32_t kControlSlots = 32;
 constexpr ChannelOptions kControlChannel{
     .service = Service::kPolled, .send_slots = kControlSlots, .receive_slots = kControlSlots, .name = "control"};
+static_assert(kMaxRails <= kMaxPushChannels);
 constexpr std::uint32_t kDemandSlots = 4096;
 constexpr std::uint32_t kPushSlots = 1088;  // All run lists of a pusher at their fullest.
+
+// A refusal of a peer that goes on to say why.
+absl::Status WithReason(ControlLink& link, const absl::Status& refusal) {
+  if (!absl::IsPermissionDenied(refusal)) return refusal;
+  const auto reason = WaitForMessage(link, "reason", absl::Now() + kFarewell);
+  return absl::IsFailedPrecondition(reason.status()) ? reason.status() : refusal;
+}
 
 bool MayHaveVanished(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsDataLoss(status);
@@ -55,6 +63,7 @@ absl::StatusOr<Connection> Rendezvous::Meet(absl::FunctionRef<absl::StatusOr<Agr
   for (;;) {
     auto connection = listening() ? AcceptPeer(deadline) : ConnectPeer(deadline);
     if (!connection.ok()) return connection.status();
+    connection->link->ShareKeys(transport_->key_exchange());
     const absl::StatusOr<Agreement> agreement = agree(*connection);
     if (agreement.ok() && *agreement == Agreement::kEnough) return connection;
     if (agreement.ok() && *agreement == Agreement::kPeerLeft) {
@@ -110,10 +119,9 @@ absl::StatusOr<Connection> Rendezvous::AcceptPeer(absl::Time deadline) {
       continue;
     }
     HintAtTrouble();
-    auto control = AcceptControl(std::min(deadline, now + (candidates_.empty() ? kTroubleCheck : kLookAround)));
-    if (absl::IsDeadlineExceeded(control.status())) continue;
-    if (!control.ok()) return control.status();
-    if (absl::Status added = AddCandidate(*std::move(control)); !added.ok()) return added;
+    const absl::Status accepted =
+        AcceptControl(std::min(deadline, now + (candidates_.empty() ? kTroubleCheck : kLookAround)));
+    if (!accepted.ok() && !absl::IsDeadlineExceeded(accepted)) return accepted;
   }
 }
 
@@ -126,12 +134,22 @@ absl::Status Rendezvous::NobodyCame() const {
                       fmt::format("{}; the last peer that tried: {}", nobody, StatusText(last_failure_)));
 }
 
-absl::Status Rendezvous::AddCandidate(std::unique_ptr<Channel> control) {
+absl::Status Rendezvous::WrongRail(std::size_t rail, std::size_t right) const {
+  return absl::FailedPreconditionError(fmt::format(
+      "what belongs to rail {} came in on rail {} of {}: have the other end connect to the same rails in the "
+      "same order, {}",
+      right + 1, rail + 1, transport_->rails(), listener_->address()));
+}
+
+absl::Status Rendezvous::AddCandidate(std::unique_ptr<Channel> control, std::size_t rail) {
   auto connection = Wrap(std::move(control));
   if (!connection.ok()) return connection.status();
   if (candidates_.size() == kMostCandidates) candidates_.erase(candidates_.begin());
   candidates_.push_back(std::make_unique<Candidate>(role_, options_.pre_shared_key, *std::move(connection),
                                                     absl::Now() + options_.handshake_timeout));
+  if (rail == 0) return absl::OkStatus();
+  candidates_.back()->Dismiss(WrongRail(rail, 0));
+  HintAtFailure(candidates_.back()->failure());
   return absl::OkStatus();
 }
 
@@ -175,7 +193,7 @@ absl::StatusOr<std::unique_ptr<Channel>> Rendezvous::ConnectControl(absl::Time d
   }
 }
 
-absl::StatusOr<std::unique_ptr<Channel>> Rendezvous::AcceptControl(absl::Time deadline) {
+absl::Status Rendezvous::AcceptControl(absl::Time deadline) {
   do {
     auto incoming = listener_->Accept(deadline);
     if (!incoming.ok()) return incoming.status();
@@ -183,7 +201,7 @@ absl::StatusOr<std::unique_ptr<Channel>> Rendezvous::AcceptControl(absl::Time de
     // Anything else is rejected by letting go of it: data channels of a session that failed, or strangers.
     if (!ticket || ticket->kind != ChannelKind::kControl) continue;
     auto accepted = (*incoming)->Accept(kControlChannel);
-    if (accepted.ok()) return accepted;
+    if (accepted.ok()) return AddCandidate(*std::move(accepted), (*incoming)->rail());
   } while (absl::Now() < deadline);
   return absl::DeadlineExceededError("no peer came in time");
 }
@@ -191,7 +209,9 @@ absl::StatusOr<std::unique_ptr<Channel>> Rendezvous::AcceptControl(absl::Time de
 absl::StatusOr<Connection> Rendezvous::Wrap(std::unique_ptr<Channel> control) {
   auto buffers = RegisteredBuffer::Create(*transport_, ControlLink::kBufferBytes, RemoteAccess::kNone);
   if (!buffers.ok()) return buffers.status();
-  auto hello = MakeHello(role_, options_.demand_channels, options_.push_channels);
+  const std::size_t rails = transport_->rails();
+  auto hello =
+      MakeHello(role_, std::max(options_.demand_channels, rails), std::max(options_.push_channels, rails), rails);
   if (!hello.ok()) return hello.status();
   Connection connection;
   connection.control_buffers = *std::move(buffers);
@@ -218,7 +238,9 @@ ChannelOptions Rendezvous::DataOptions(ChannelKind kind) const {
 }
 
 absl::StatusOr<std::unique_ptr<Channel>> Rendezvous::OpenDataChannel(const ChannelTicket& ticket, absl::Time deadline) {
-  return transport_->Connect(options_.connect, EncodeTicket(ticket), DataOptions(ticket.kind), deadline);
+  ChannelOptions options = DataOptions(ticket.kind);
+  options.rail = RailOf(ticket);
+  return transport_->Connect(options_.connect, EncodeTicket(ticket), options, deadline);
 }
 
 // Others may knock meanwhile: they are let in as candidates, in case this peer turns out to be gone.
@@ -231,11 +253,14 @@ absl::StatusOr<std::unique_ptr<Channel>> Rendezvous::AcceptDataChannel(ControlLi
     if (!incoming.ok()) return incoming.status();
     const std::optional<ChannelTicket> ticket = DecodeTicket((*incoming)->private_data());
     if (ticket && ticket->kind == expected.kind && ticket->index == expected.index && ticket->token == expected.token) {
+      const std::size_t rail = (*incoming)->rail();
+      if (rail != RailOf(expected)) return WrongRail(rail, RailOf(expected));
       return (*incoming)->Accept(DataOptions(expected.kind));
     }
     if (!ticket || ticket->kind != ChannelKind::kControl) continue;
     if (auto control = (*incoming)->Accept(kControlChannel); control.ok()) {
-      if (absl::Status added = AddCandidate(*std::move(control)); !added.ok()) return added;
+      const std::size_t rail = (*incoming)->rail();
+      if (absl::Status added = AddCandidate(*std::move(control), rail); !added.ok()) return added;
     }
   }
   return absl::DeadlineExceededError("the peer is authenticated but did not open its data channels in time");
@@ -253,7 +278,7 @@ absl::Status Rendezvous::OpenDataChannels(Connection& connection) {
       ticket.index = static_cast<std::uint8_t>(i);
       auto channel =
           listening() ? AcceptDataChannel(*connection.link, ticket, deadline) : OpenDataChannel(ticket, deadline);
-      if (!channel.ok()) return channel.status();
+      if (!channel.ok()) return listening() ? channel.status() : WithReason(*connection.link, channel.status());
       channels.push_back(*std::move(channel));
     }
     return absl::OkStatus();

@@ -54,12 +54,13 @@ class Rendezvous {
 
   bool listening() const { return listener_ != nullptr; }
   absl::StatusOr<std::unique_ptr<Channel>> ConnectControl(absl::Time deadline);
-  absl::StatusOr<std::unique_ptr<Channel>> AcceptControl(absl::Time deadline);
+  absl::Status AcceptControl(absl::Time deadline);
   absl::StatusOr<Connection> Wrap(std::unique_ptr<Channel> control);
   absl::StatusOr<Connection> ConnectPeer(absl::Time deadline);
   absl::StatusOr<Connection> AcceptPeer(absl::Time deadline);
   absl::Status NobodyCame() const;
-  absl::Status AddCandidate(std::unique_ptr<Channel> control);
+  absl::Status AddCandidate(std::unique_ptr<Channel> control, std::size_t rail);
+  absl::Status WrongRail(std::size_t rail, std::size_t right) const;
   std::unique_ptr<Candidate> PollCandidates();
   void HintAtFailure(const absl::Status& failure);
   void HintAtTrouble();
@@ -68,6 +69,8 @@ class Rendezvous {
   absl::StatusOr<std::unique_ptr<Channel>> AcceptDataChannel(ControlLink& link, const ChannelTicket& expected,
                                                              absl::Time deadline);
   ChannelOptions DataOptions(ChannelKind kind) const;
+  // Channels go round the rails, so that there is one of each kind on each.
+  std::size_t RailOf(const ChannelTicket& ticket) const { return ticket.index % transport_->rails(); }
 
   const Role role_;
   const SessionOptions& options_;

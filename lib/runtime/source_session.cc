@@ -158,7 +158,7 @@ absl::Status ThreadedSourceSession::status() const {
 SessionStats ThreadedSourceSession::Stats() const {
   SessionStats stats;
   thread_->Call([&] { stats = engine_->Stats(); });
-  core_.connection.CountLimits(stats);
+  core_.connection.CountLimits(*core_.transport, stats);
   stats.switchover_ns = switchover_ns_;
   stats.prepage_rounds = prepage_rounds_;
   stats.metadata_bytes_per_page +=

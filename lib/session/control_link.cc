@@ -14,6 +14,7 @@ namespace farfault {
 namespace {
 
 constexpr std::size_t kMaxFailureText = 1024;
+static_assert(kMaxWireRails == kMaxRails);
 
 }  // namespace
 
@@ -34,6 +35,39 @@ void ControlLink::PostReceive(std::uint64_t id) {
 }
 
 void ControlLink::Send(MessageType type, std::span<const std::byte> payload) {
+  if (keys_ != nullptr) SendNewKeys();
+  Queue(type, payload);
+  PostSends();
+}
+
+void ControlLink::SendNewKeys() {
+  const std::vector<RailKeys> news = keys_->Registered(keys_sent_);
+  std::vector<WireRailKeys> wire;
+  for (std::size_t begin = 0; begin < news.size(); begin += wire.size()) {
+    wire.clear();
+    for (const RailKeys& keys : std::span(news).subspan(begin, std::min(kMaxRailKeysPerMessage, news.size() - begin))) {
+      wire.push_back({keys.key, keys.on_rail});
+    }
+    Queue(MessageType::kRailKeys, std::as_bytes(std::span(wire)));
+  }
+}
+
+bool ControlLink::LearnKeys(std::span<const std::byte> payload) {
+  if (payload.empty() || payload.size() % sizeof(WireRailKeys) != 0) {
+    Fail(absl::DataLossError("the peer's keys for its rails make no sense; is it another version of farfault?"));
+    return false;
+  }
+  std::vector<RailKeys> keys;
+  for (; !payload.empty(); payload = payload.subspan(sizeof(WireRailKeys))) {
+    WireRailKeys entry;
+    std::memcpy(&entry, payload.data(), sizeof(entry));
+    keys.push_back({entry.key, entry.on_rail});
+  }
+  keys_->Learn(keys);
+  return true;
+}
+
+void ControlLink::Queue(MessageType type, std::span<const std::byte> payload) {
   assert(payload.size() <= kMaxPayload);
   const MessageHeader header{.type = static_cast<std::uint16_t>(type),
                              .length = static_cast<std::uint32_t>(payload.size())};
@@ -41,7 +75,6 @@ void ControlLink::Send(MessageType type, std::span<const std::byte> payload) {
   std::memcpy(message.data(), &header, sizeof(header));
   std::copy(payload.begin(), payload.end(), message.begin() + sizeof(header));
   outbox_.push_back(std::move(message));
-  PostSends();
 }
 
 void ControlLink::SendRuns(MessageType type, std::span<const PageRun> runs) {
@@ -84,16 +117,26 @@ void ControlLink::PostSends() {
   }
 }
 
+void ControlLink::TakeBack() {
+  if (!handed_out_) return;
+  PostReceive(*handed_out_);
+  handed_out_.reset();
+}
+
 std::optional<ControlMessage> ControlLink::Receive() {
-  if (handed_out_) {
-    PostReceive(*handed_out_);
-    handed_out_.reset();
-  }
+  TakeBack();
   Completion completion;
   while (NextCompletion(completion)) {
     if (completion.status != CompletionStatus::kOk) break;
-    if (completion.opcode == Opcode::kReceive) return Decode(completion);
-    --sends_in_use_;
+    if (completion.opcode != Opcode::kReceive) {
+      --sends_in_use_;
+      continue;
+    }
+    const std::optional<ControlMessage> message = Decode(completion);
+    const bool is_keys = message && message->type == MessageType::kRailKeys && keys_ != nullptr;
+    if (!is_keys) return message;
+    if (!LearnKeys(message->payload)) return std::nullopt;
+    TakeBack();
   }
   PostSends();
   if (channel_.broken()) {

@@ -42,6 +42,11 @@ class ControlLink {
   /// `buffers` is kBufferBytes of memory registered under `buffers_key`; it and the channel outlive this object.
   ControlLink(Channel& channel, std::span<std::byte> buffers, std::uint32_t buffers_key);
 
+  /// From now on the peer is told, before any other message, what new keys of this end stand for, and what it says of
+  /// its own goes to `keys`, which outlives this object. Not before the peer has proved who it is. Null: there is
+  /// nothing to tell.
+  void ShareKeys(KeyExchange* keys) { keys_ = keys; }
+
   void Send(MessageType type, std::span<const std::byte> payload = {});
   template <typename T>
   void SendStruct(MessageType type, const T& value) {
@@ -64,7 +69,13 @@ class ControlLink {
   Channel& channel() const { return channel_; }
 
  private:
+  void SendNewKeys();
+  /// False: nonsense.
+  bool LearnKeys(std::span<const std::byte> payload);
+  void Queue(MessageType type, std::span<const std::byte> payload);
   void PostReceive(std::uint64_t id);
+  // The buffer of the message that the caller had.
+  void TakeBack();
   void PostSends();
   bool NextCompletion(Completion& completion);
   std::optional<ControlMessage> Decode(const Completion& completion);
@@ -85,6 +96,8 @@ class ControlLink {
   std::size_t sends_in_use_ = 0;
   std::optional<std::uint64_t> handed_out_;
   absl::Status status_;
+  KeyExchange* keys_ = nullptr;
+  std::uint64_t keys_sent_ = 0;
 };
 
 /// The runs in a payload of kDirtyRuns or kHoles; nothing when it is malformed.

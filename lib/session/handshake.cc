@@ -54,10 +54,12 @@ RemoteMemory FromWire(const WireMemory& wire) {
 
 std::string_view RoleName(Role role) { return role == Role::kSource ? "source" : "destination"; }
 
-absl::StatusOr<HelloMessage> MakeHello(Role role, std::size_t demand_channels, std::size_t push_channels) {
+absl::StatusOr<HelloMessage> MakeHello(Role role, std::size_t demand_channels, std::size_t push_channels,
+                                       std::size_t rails) {
   HelloMessage hello{.role = static_cast<std::uint8_t>(role),
                      .demand_channels = static_cast<std::uint8_t>(demand_channels),
-                     .push_channels = static_cast<std::uint8_t>(push_channels)};
+                     .push_channels = static_cast<std::uint8_t>(push_channels),
+                     .rails = static_cast<std::uint8_t>(rails)};
   if (RAND_bytes(hello.nonce.data(), static_cast<int>(hello.nonce.size())) != 1) {
     return absl::UnavailableError("the system's random number generator gives nothing (RAND_bytes failed)");
   }
@@ -85,6 +87,14 @@ absl::Status CheckHello(Role own_role, const HelloMessage& peer) {
                     peer.demand_channels, peer.push_channels));
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckRails(const HelloMessage& own, const HelloMessage& peer) {
+  const auto rails = [](const HelloMessage& hello) { return std::max<int>(1, hello.rails); };
+  if (rails(own) == rails(peer)) return absl::OkStatus();
+  return absl::FailedPreconditionError(fmt::format(
+      "this end has {} and the peer {}: give both ends as many, in the same order, as in verbs://HOST:PORT?rail=HOST2",
+      rails(own) == 1 ? "1 rail" : fmt::format("{} rails", rails(own)), rails(peer)));
 }
 
 ProofMessage MakeProof(std::string_view key, Role prover, const HelloMessage& source, const HelloMessage& destination) {

@@ -32,10 +32,14 @@ enum class Role : std::uint8_t { kSource = 1, kDestination = 2 };
 std::string_view RoleName(Role role);
 
 /// kUnavailable when the system has no random numbers.
-absl::StatusOr<HelloMessage> MakeHello(Role role, std::size_t demand_channels, std::size_t push_channels);
+absl::StatusOr<HelloMessage> MakeHello(Role role, std::size_t demand_channels, std::size_t push_channels,
+                                       std::size_t rails = 1);
 
 /// kFailedPrecondition: another version, or both ends have the same role. kDataLoss: channel counts out of range.
 absl::Status CheckHello(Role own_role, const HelloMessage& peer);
+
+/// kFailedPrecondition when the two ends have not as many rails.
+absl::Status CheckRails(const HelloMessage& own, const HelloMessage& peer);
 
 /// HMAC-SHA256 under the key over a label, the role and both hellos, the source's first: whoever replays or reflects a
 /// proof sends one for other nonces or for the other role (RFC 2104).

@@ -30,6 +30,7 @@ enum class MessageType : std::uint16_t {
   kDestinationMemory,  ///< Destination: prepared; its staging rings.
   kExtents,            ///< Either: pages and the keys that open them. Zero or more before kSourceMemory and
                        ///< kDestinationMemory; from the source also later, before kSwitchOver: holes that got data.
+  kRailKeys,           ///< Either, with several rails: what the keys stand for that later messages name.
   // Session.
   kMayActivate = 32,  ///< Destination: ready to take over at once; before this the source does not ask.
   kDirtyRuns,         ///< Source: pre-paged pages that were written again. Zero or more before kSwitchOver.
@@ -56,7 +57,7 @@ struct HelloMessage {
   std::uint8_t role = 0;  ///< 1 source, 2 destination.
   std::uint8_t demand_channels = 1;
   std::uint8_t push_channels = 1;
-  std::uint8_t reserved = 0;
+  std::uint8_t rails = 1;  ///< 0 says the same as 1.
   std::array<std::uint8_t, 32> nonce{};
 };
 static_assert(sizeof(HelloMessage) == 40);
@@ -90,6 +91,15 @@ struct WireExtent {
 static_assert(sizeof(WireExtent) == 32);
 inline constexpr std::size_t kMaxExtentsPerMessage = 500;
 static_assert(kMaxExtentsPerMessage * sizeof(WireExtent) <= kMaxPayload);
+
+inline constexpr std::size_t kMaxWireRails = 8;
+struct WireRailKeys {
+  std::uint32_t key = 0;
+  std::array<std::uint32_t, kMaxWireRails> on_rail{};
+};
+static_assert(sizeof(WireRailKeys) == 36);
+inline constexpr std::size_t kMaxRailKeysPerMessage = 400;
+static_assert(kMaxRailKeysPerMessage * sizeof(WireRailKeys) <= kMaxPayload);
 
 struct WireRun {
   std::uint64_t first = 0;

@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "farfault/version.h"
+#include "lib/transport/rails/rail_address.h"
+#include "lib/transport/rails/rail_transport.h"
 #include "lib/transport/sim/sim_transport.h"
 #include "lib/transport/tcp/tcp_transport.h"
 #include "lib/transport/transport_registry.h"
@@ -48,6 +50,7 @@ absl::StatusOr<std::unique_ptr<Transport>> MakeTransport(std::string_view addres
         fmt::format("'{}' is not an address: it lacks a scheme, as in tcp://192.0.2.7:7000", address));
   }
   const std::string_view scheme = address.substr(0, end);
+  if (HasRails(address)) return MakeRailTransport(address);
   for (const TransportFactory& factory : TransportFactories()) {
     if (factory.scheme == scheme) return factory.make(address);
   }

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -160,6 +161,8 @@ struct ChannelOptions {
   bool urgent = false;
   std::uint32_t send_slots = 256;
   std::uint32_t receive_slots = 64;
+  /// Which of the transport's rails to connect over. Who accepts has no choice: see IncomingChannel::rail.
+  std::size_t rail = 0;
   /// For the names of threads and errors: "control", "demand", "push".
   std::string_view name = "channel";
 };
@@ -176,6 +179,8 @@ class IncomingChannel {
   virtual const PrivateData& private_data() const = 0;
   /// The peer's address, for messages.
   virtual std::string peer() const = 0;
+  /// The rail of the listening end that it came in over.
+  virtual std::size_t rail() const { return 0; }
   virtual absl::StatusOr<std::unique_ptr<Channel>> Accept(const ChannelOptions& options) = 0;
 };
 
@@ -189,6 +194,36 @@ class Listener {
   /// nobody. kDeadlineExceeded; kCancelled after Close.
   virtual absl::StatusOr<std::unique_ptr<IncomingChannel>> Accept(absl::Time deadline) = 0;
   virtual void Close() = 0;
+};
+
+/// The most rails that a transport can have.
+inline constexpr std::size_t kMaxRails = 8;
+
+/// A key, and the keys that it stands for on each rail.
+struct RailKeys {
+  std::uint32_t key = 0;
+  std::array<std::uint32_t, kMaxRails> on_rail{};
+};
+
+/// How the two ends of a session with several rails learn what each other's keys stand for: one device knows none of
+/// another's. What the one end has `Registered` goes to the other's `Learn` before anything that names such a key.
+/// Thread-safe.
+class KeyExchange {
+ public:
+  virtual ~KeyExchange() = default;
+  /// The memory that has been opened to the peer after `since`, as far as it has not been closed again. 0: from the
+  /// beginning; `since` is moved on.
+  virtual std::vector<RailKeys> Registered(std::uint64_t& since) const = 0;
+  /// What the peer's keys stand for. Nonsense costs the peer its own requests only: every device checks its keys.
+  virtual void Learn(std::span<const RailKeys> keys) = 0;
+};
+
+/// What has gone over one rail.
+struct RailTraffic {
+  std::string address;  ///< This end's, or where it connects to.
+  /// In one-sided requests that channels of this end have taken.
+  std::uint64_t bytes_read = 0;
+  std::uint64_t bytes_written = 0;
 };
 
 /// One side's share of a fabric: channels and memory of one Transport belong together (a protection domain); a key is
@@ -215,13 +250,21 @@ class Transport {
   /// kAlreadyExists when the address is in use.
   virtual absl::StatusOr<std::unique_ptr<Listener>> Listen(std::string_view address) = 0;
 
+  /// How many ways to the peer there are, which channels choose from (ChannelOptions::rail). Memory is registered for
+  /// all of them. Both ends must have as many, in the same order.
+  virtual std::size_t rails() const { return 1; }
+  /// Null where keys mean the same to both ends.
+  virtual KeyExchange* key_exchange() { return nullptr; }
+  /// One for each rail, or none where there is only one.
+  virtual std::vector<RailTraffic> Traffic() const { return {}; }
+
   /// What is wrong at this end and may mend itself, such as a link that is down, and what the user can do. Empty: all
   /// is well. Cheap enough to be asked ten times a second.
   virtual std::string Trouble() { return {}; }
 };
 
-/// Picks the transport by the address's scheme and makes this side's share of it. kInvalidArgument names the schemes
-/// that this build knows.
+/// Picks the transport by the address's scheme and makes this side's share of it: one with rails where the address
+/// names some (rails/rail_address.h). kInvalidArgument names the schemes that this build knows.
 absl::StatusOr<std::unique_ptr<Transport>> MakeTransport(std::string_view address);
 
 }  // namespace farfault

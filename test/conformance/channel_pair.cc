@@ -24,6 +24,26 @@ std::unique_ptr<Transport> NewTransport(const std::string& address) {
   return *std::move(transport);
 }
 
+// Those that there are.
+std::vector<ChannelPair*>& Pairs() {
+  static std::vector<ChannelPair*> pairs;
+  return pairs;
+}
+
+// What the control channel of a session does.
+void TellKeys(Transport& from, Transport& to) {
+  if (from.key_exchange() == nullptr) return;
+  std::uint64_t since = 0;
+  to.key_exchange()->Learn(from.key_exchange()->Registered(since));
+}
+
+void TellPeer(Transport& owner) {
+  for (ChannelPair* const pair : Pairs()) {
+    if (pair->initiator.transport.get() == &owner) TellKeys(owner, *pair->target.transport);
+    if (pair->target.transport.get() == &owner) TellKeys(owner, *pair->initiator.transport);
+  }
+}
+
 }  // namespace
 
 Memory::Memory(Transport& transport, std::size_t size, RemoteAccess access)
@@ -32,6 +52,7 @@ Memory::Memory(Transport& transport, std::size_t size, RemoteAccess access)
   auto registered = transport.Register({bytes_.get(), size}, access);
   REQUIRE(registered.ok());
   registered_ = *std::move(registered);
+  TellPeer(transport);
 }
 
 void Memory::FillRange(std::uint64_t seed, std::size_t offset, std::size_t length) const {
@@ -64,7 +85,9 @@ Connected ConnectPair(Transport& connecting, Transport& accepting, const std::st
     auto incoming = (*listener)->Accept(deadline);
     connected.accepting = incoming.ok() ? (*incoming)->Accept(accept_options) : incoming.status();
   });
-  connected.connecting = connecting.Connect((*listener)->address(), private_data, connect_options, deadline);
+  ChannelOptions options = connect_options;
+  options.rail = connecting.rails() - 1;
+  connected.connecting = connecting.Connect((*listener)->address(), private_data, options, deadline);
   if (!connected.connecting.ok()) (*listener)->Close();
   accept.join();
   return connected;
@@ -73,6 +96,7 @@ Connected ConnectPair(Transport& connecting, Transport& accepting, const std::st
 ChannelPair::ChannelPair(const Setup& setup, const PairOptions& options) {
   initiator.transport = NewTransport(setup.fabric.listen_address);
   target.transport = NewTransport(setup.fabric.listen_address);
+  Pairs().push_back(this);
   const auto channel_options = [&](Service service, std::string_view name) {
     return ChannelOptions{
         .service = service, .send_slots = options.send_slots, .receive_slots = options.receive_slots, .name = name};
@@ -86,6 +110,8 @@ ChannelPair::ChannelPair(const Setup& setup, const PairOptions& options) {
   initiator.channel = *std::move(connected.connecting);
   target.channel = *std::move(connected.accepting);
 }
+
+ChannelPair::~ChannelPair() { std::erase(Pairs(), this); }
 
 bool ChannelPair::PollUntil(const std::function<bool()>& done) {
   const absl::Time deadline = absl::Now() + kPatience;

@@ -19,7 +19,8 @@ namespace farfault {
 /// After this a test gives up; generous, because sanitizers on a busy machine are slow.
 inline constexpr absl::Duration kPatience = absl::Seconds(60);
 
-/// Page-aligned, zeroed memory, registered with one transport.
+/// Page-aligned, zeroed memory, registered with one transport. If that belongs to a ChannelPair, the other one knows
+/// its keys.
 class Memory {
  public:
   Memory(Transport& transport, std::size_t size, RemoteAccess access = RemoteAccess::kReadWrite);
@@ -68,6 +69,9 @@ struct PairOptions {
 class ChannelPair {
  public:
   explicit ChannelPair(const Setup& setup, const PairOptions& options = {});
+  ChannelPair(const ChannelPair&) = delete;
+  ChannelPair& operator=(const ChannelPair&) = delete;
+  ~ChannelPair();
 
   Endpoint initiator;
   Endpoint target;
@@ -80,7 +84,7 @@ class ChannelPair {
   Completion Run(WorkRequest request);
 };
 
-/// Accepts from `listener` in the background while it connects.
+/// Accepts from `listener` in the background while it connects, over the last of the transport's rails.
 struct Connected {
   absl::StatusOr<std::unique_ptr<Channel>> connecting;
   absl::StatusOr<std::unique_ptr<Channel>> accepting;

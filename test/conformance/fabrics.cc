@@ -29,6 +29,12 @@ std::vector<Fabric> ConformanceFabrics() {
       {.name = "sim with a slow wire",
        .listen_address = "sim://conformance-slow:0?latency=20us&bandwidth=10Gbps&jitter=10us",
        .unused_address = "sim://conformance-slow:1?latency=20us&bandwidth=10Gbps&jitter=10us"},
+      {.name = "two rails over tcp",
+       .listen_address = "tcp://127.0.0.1:0?rail=127.0.0.1",
+       .unused_address = "tcp://127.0.0.1:1?rail=127.0.0.1:2"},
+      {.name = "three rails over sim",
+       .listen_address = "sim://rail-a:0?latency=10us&rail=rail-b&rail=rail-c",
+       .unused_address = "sim://rail-a:1?latency=10us&rail=rail-b&rail=rail-c"},
   };
 }
 

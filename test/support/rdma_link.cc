@@ -21,11 +21,6 @@ constexpr const char* kLock = "/run/farfault-rdma-link.lock";
 
 bool Succeeds(const std::string& command) { return std::system(command.c_str()) == 0; }
 
-bool InMachine() {
-  const char* const host = std::getenv("FARFAULT_HOST");
-  return host != nullptr && *host != '\0';
-}
-
 std::string FirstWord(const std::string& path) {
   std::string word;
   std::ifstream(path) >> word;
@@ -43,17 +38,24 @@ RdmaLink::RdmaLink() {
 
 RdmaLink::~RdmaLink() {
   if (!changed_) return;
-  // The lock goes with the last who has this descriptor, which is the shell.
-  const int lock = open(kLock, O_RDWR | O_CREAT, 0600);
-  static_cast<void>(flock(lock, LOCK_EX));
-  Succeeds(fmt::format(
-      "setsid sh -c '"
+  RunLater(fmt::format(
       "ip addr replace {1}/24 dev {2}; ip link set {2} up;"
       "rdma link delete {0};"
       "for i in $(seq 600); do rdma link add {0} type rxe netdev {2} && break; sleep 0.1; done;"
-      "for i in $(seq 100); do grep -q ^4: /sys/class/infiniband/{0}/ports/1/state && break; sleep 0.1; done"
-      "' >/dev/null 2>&1 &",
+      "for i in $(seq 100); do grep -q ^4: /sys/class/infiniband/{0}/ports/1/state && break; sleep 0.1; done",
       device_, address_, interface_));
+}
+
+bool RdmaLink::InMachine() {
+  const char* const host = std::getenv("FARFAULT_HOST");
+  return host != nullptr && *host != '\0';
+}
+
+void RdmaLink::RunLater(const std::string& commands) {
+  // The lock goes with the last who has this descriptor, which is the shell.
+  const int lock = open(kLock, O_RDWR | O_CREAT, 0600);
+  static_cast<void>(flock(lock, LOCK_EX));
+  Succeeds("setsid sh -c '" + commands + "' >/dev/null 2>&1 &");
   close(lock);
 }
 

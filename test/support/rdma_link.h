@@ -30,6 +30,10 @@ class RdmaLink {
   void Remove();
   /// "ip …", "rdma …": requires that it succeeds.
   static void Run(const std::string& command);
+  /// The same without waiting for it; the next test does. For what has to wait until this process has ended.
+  static void RunLater(const std::string& commands);
+  /// Whether this is a machine of ./dev vm.
+  static bool InMachine();
 
   /// Waits for the device that an earlier test has taken away.
   static void AwaitRestored();

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/transport/rails/rail_keys.h"
 #include "test/support/destination_harness.h"
 #include "test/support/fake_placement.h"
 #include "test/support/scripted_channel.h"
@@ -82,6 +83,81 @@ TEST_CASE("receives are posted again, however many messages come", "[control]") 
   }
   CHECK_FALSE(harness.link.Receive());
   CHECK(harness.channel.receives_posted() == ControlLink::kReceives);
+}
+
+std::uint32_t Opened(RailKeyBook& keys, std::uint32_t on_second_rail) {
+  const auto key = keys.Add({.remote = {1, on_second_rail}, .open = true});
+  REQUIRE(key.ok());
+  return *key;
+}
+
+TEST_CASE("new keys travel before the message that may name them, and only once", "[control]") {
+  Harness from;
+  Harness to;
+  RailKeyBook own;
+  RailKeyBook peers;
+  // Nobody has proved anything yet.
+  const std::uint32_t key = Opened(own, 77);
+  from.link.Send(MessageType::kProof);
+  CHECK(TakeMessages(from.channel).size() == 1);
+  from.link.ShareKeys(&own);
+  from.link.Send(MessageType::kExtents);
+  from.link.Send(MessageType::kGoodbye);
+  const std::vector<SentMessage> sent = TakeMessages(from.channel);
+  REQUIRE(sent.size() == 3);
+  CHECK(sent[0].type == MessageType::kRailKeys);
+  CHECK(sent[1].type == MessageType::kExtents);
+
+  to.link.ShareKeys(&peers);
+  for (const SentMessage& message : sent) REQUIRE(to.channel.Deliver(ControlBytes(message.type, message.payload)));
+  const auto first = to.link.Receive();
+  REQUIRE(first);
+  CHECK(first->type == MessageType::kExtents);
+  CHECK(peers.PeersKey(1, key) == 77);
+  CHECK(to.link.Receive()->type == MessageType::kGoodbye);
+  CHECK_FALSE(to.link.Receive());
+  CHECK(to.channel.receives_posted() == ControlLink::kReceives);
+}
+
+TEST_CASE("as many keys as there can be travel in messages of bounded size", "[control]") {
+  Harness from;
+  Harness to;
+  RailKeyBook own;
+  RailKeyBook peers;
+  std::vector<std::uint32_t> keys;
+  for (std::uint32_t i = 0; i < 2 * kMaxRailKeysPerMessage + 1; ++i) keys.push_back(Opened(own, 1000 + i));
+  from.link.ShareKeys(&own);
+  from.link.Send(MessageType::kGoodbye);
+  const std::vector<SentMessage> sent = TakeMessages(from.channel);
+  REQUIRE(sent.size() == 4);
+  to.link.ShareKeys(&peers);
+  for (const SentMessage& message : sent) REQUIRE(to.channel.Deliver(ControlBytes(message.type, message.payload)));
+  CHECK(to.link.Receive()->type == MessageType::kGoodbye);
+  int unknown = 0;
+  for (std::uint32_t i = 0; i < keys.size(); ++i) unknown += peers.PeersKey(1, keys[i]) == 1000 + i ? 0 : 1;
+  CHECK(unknown == 0);
+}
+
+TEST_CASE("keys that nobody waits for are a message like any other", "[control]") {
+  Harness harness;
+  const WireRailKeys keys{.key = 5, .on_rail = {1, 2}};
+  REQUIRE(harness.channel.Deliver(ControlBytes(MessageType::kRailKeys, std::as_bytes(std::span(&keys, 1)))));
+  const auto message = harness.link.Receive();
+  REQUIRE(message);
+  CHECK(message->type == MessageType::kRailKeys);
+}
+
+TEST_CASE("keys that make no sense end the link", "[control]") {
+  Harness harness;
+  RailKeyBook peers;
+  harness.link.ShareKeys(&peers);
+  std::vector<std::byte> payload(sizeof(WireRailKeys) + 1);
+  SECTION("none") { payload.clear(); }
+  SECTION("a part of one") {}
+  REQUIRE(harness.channel.Deliver(ControlBytes(MessageType::kRailKeys, payload)));
+  CHECK_FALSE(harness.link.Receive());
+  CHECK(harness.link.status().code() == absl::StatusCode::kDataLoss);
+  CHECK(harness.link.status().message().find("rails") != std::string::npos);
 }
 
 TEST_CASE("a malformed message ends the link", "[control]") {

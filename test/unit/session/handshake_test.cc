@@ -55,6 +55,25 @@ TEST_CASE("a hello of another version or of the same role is refused with the re
   CHECK_THAT(Text(version), ContainsSubstring("install the same release"));
 }
 
+TEST_CASE("both ends must have as many rails") {
+  const auto hello = [](std::size_t rails) {
+    auto made = MakeHello(Role::kSource, 1, 1, rails);
+    REQUIRE(made.ok());
+    return *made;
+  };
+  CHECK(CheckRails(hello(1), hello(1)).ok());
+  CHECK(CheckRails(hello(3), hello(3)).ok());
+  const absl::Status fewer = CheckRails(hello(2), hello(1));
+  CHECK(absl::IsFailedPrecondition(fewer));
+  CHECK_THAT(Text(fewer), ContainsSubstring("this end has 2 rails and the peer 1: give both ends as many"));
+  CHECK_THAT(Text(CheckRails(hello(1), hello(4))), ContainsSubstring("this end has 1 rail and the peer 4"));
+  HelloMessage silent = hello(1);
+  silent.rails = 0;
+  CHECK(CheckRails(hello(1), silent).ok());
+  CHECK(CheckRails(silent, hello(1)).ok());
+  CHECK_FALSE(CheckRails(hello(2), silent).ok());
+}
+
 TEST_CASE("channel counts of a hello are bounded") {
   for (const int count : {0, 9, 255}) {
     HelloMessage hello = Hello(Role::kDestination);
