@@ -44,7 +44,8 @@ void AddOptions(CLI::App& command, DemoOptions& options) {
           "--transport",
           [&options](const std::string& text) {
             const std::string scheme = text.substr(0, text.find('?'));
-            if (scheme != "sim" && scheme != "verbs" && text != "tcp") {
+            const bool tcp = text == "tcp" || text.starts_with("tcp?rail=");
+            if (scheme != "sim" && scheme != "verbs" && !tcp) {
               throw CLI::ValidationError(
                   "--transport",
                   fmt::format("the demo cannot run over \"{}\": choose tcp or verbs (two processes; verbs "
@@ -55,7 +56,7 @@ void AddOptions(CLI::App& command, DemoOptions& options) {
             options.transport = text;
           },
           "tcp (default), verbs (at FARFAULT_ADDRESS, or where the first RDMA device is), sim, or "
-          "\"sim?latency=5us&bandwidth=10Gbps\"")
+          "\"sim?latency=5us&bandwidth=10Gbps\"; \"verbs?rail=10.9.1.1\" shares the work with a second device")
       ->type_name("NAME");
   command.add_option("--seed", options.seed, "Decides texts, questions and their order (default 1)")->type_name("N");
   command.add_option("--threads", options.threads, "Threads of the program (default: half the cores)")

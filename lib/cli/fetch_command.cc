@@ -18,6 +18,7 @@
 #include "lib/cli/connection_json.h"
 #include "lib/cli/image_name.h"
 #include "lib/cli/option_types.h"
+#include "lib/cli/rail_summary.h"
 #include "lib/cli/sha256.h"
 #include "lib/cli/terminal/progress_bar.h"
 #include "lib/cli/terminal/table.h"
@@ -275,6 +276,7 @@ int RunFetch(const FetchOptions& options) {
   fmt::print("{}  {}\n", fetched->sha256, fetched->name.file);
   std::fflush(stdout);
   fmt::print(stderr, "{}", RenderFetched(*fetched, options));
+  if (!fetched->stats.rails.empty()) fmt::print(stderr, "read over {}\n", RailSummary(fetched->stats));
   return kExitGood;
 }
 

@@ -13,6 +13,7 @@
 #include "lib/cli/image_name.h"
 #include "lib/cli/option_types.h"
 #include "lib/cli/pager/working_set.h"
+#include "lib/cli/rail_summary.h"
 #include "lib/cli/terminal/progress_bar.h"
 #include "lib/cli/terminal/units.h"
 #include "lib/cli/workload/timeline.h"
@@ -106,8 +107,10 @@ absl::Status ServeOne(const Image& image, ServeOptions& serve, ProgressBar& bar)
   bar.Say("a destination has come");
   if (const absl::Status status = (*session)->SwitchOver(); !status.ok()) return status;
   if (const absl::Status status = (*session)->WaitUntilDrained(kForEver); !status.ok()) return status;
+  const SessionStats stats = (*session)->Stats();
   bar.Say(fmt::format("served {} in {}, {} of it pushed", FormatBytes(image.bytes),
-                      FormatNanos(MonotonicNanos() - began), FormatBytes((*session)->Stats().bytes_sent)));
+                      FormatNanos(MonotonicNanos() - began), FormatBytes(stats.bytes_sent)));
+  if (stats.bytes_sent > 0 && !stats.rails.empty()) bar.Say("pushed over " + RailSummary(stats));
   return absl::OkStatus();
 }
 

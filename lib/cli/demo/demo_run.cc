@@ -24,6 +24,13 @@ constexpr absl::Duration kGrace = absl::Seconds(15);
 
 std::uint64_t DefaultThreads() { return std::clamp<std::uint64_t>(std::thread::hardware_concurrency() / 2, 1, 8); }
 
+// Both ends have the same rails, in the same order.
+void AddPushedBytes(const nlohmann::json& at_source, nlohmann::json& rails) {
+  for (std::size_t i = 0; i < std::min(at_source.size(), rails.size()); ++i) {
+    rails[i]["bytes_pushed"] = at_source[i]["bytes_written"];
+  }
+}
+
 }  // namespace
 
 DemoRun::DemoRun(const DemoOptions& options, ProgressBar& bar) : options_(options), bar_(bar) {
@@ -156,6 +163,7 @@ absl::StatusOr<MethodResult> DemoRun::Move(std::size_t index) {
   result.source = moved[0].reply["report"].get<SourceReport>();
   result.destination = moved[1].reply["report"].get<DestinationReport>();
   result.destination.connection["path"] = path_;
+  AddPushedBytes(result.source.rails, result.destination.connection["rails"]);
 
   if (absl::Status status = source_->Send("digest", {{"two_hosts", two_hosts()}}); !status.ok()) return status;
   std::vector<Awaited> digested = {{source_.get(), "source", "digested", {}}};

@@ -51,12 +51,13 @@ struct SourceReport {
   std::uint64_t pages_yielded = 0;
   std::uint64_t hole_pages = 0;
   std::uint64_t wrong_answers = 0;
+  nlohmann::json rails;  ///< RailsToJson.
   // Of two hosts only.
   std::int64_t epoch = 0;
   std::vector<std::uint64_t> slices;
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SourceReport, began_at, stopped_at, prepage_ns, prepaged_bytes, bytes_sent,
-                                   hints_seen, pages_yielded, hole_pages, wrong_answers, epoch, slices)
+                                   hints_seen, pages_yielded, hole_pages, wrong_answers, rails, epoch, slices)
 
 struct StallReport {
   std::int64_t p50 = 0;

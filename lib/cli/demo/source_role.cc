@@ -7,6 +7,7 @@
 
 #include "absl/time/clock.h"
 #include "farfault/session.h"
+#include "lib/cli/connection_json.h"
 #include "lib/cli/demo/remote_copy.h"
 #include "lib/cli/demo/role_support.h"
 #include "lib/cli/demo/roles.h"
@@ -128,6 +129,7 @@ absl::StatusOr<SourceReport> SourceRole::Move(const MovePlan& plan) {
   if (const absl::Status status = (*session)->WaitUntilDrained(timeout); !status.ok()) return While("moving", status);
   const SessionStats stats = (*session)->Stats();
   report.bytes_sent = stats.bytes_sent;
+  report.rails = RailsToJson(stats);
   report.hints_seen = stats.hints_seen;
   report.pages_yielded = stats.pages_yielded;
   report.hole_pages = stats.hole_pages;

@@ -8,6 +8,7 @@
 
 #include "lib/cli/doctor/diagnosis.h"
 #include "lib/cli/terminal/units.h"
+#include "lib/transport/transport.h"
 
 namespace farfault {
 namespace {
@@ -52,7 +53,7 @@ Finding DiagnoseLockedMemory(const HostFacts& facts) {
   return {
       Verdict::kMissing, kWhat,
       fmt::format("registered memory is locked, and this user may lock {} of the machine's {}; a session needs as much "
-                  "as its guest memory",
+                  "as its guest memory, for each rail anew",
                   FormatBytes(*facts.locked_memory_limit), FormatBytes(facts.memory)),
       "ulimit -l unlimited (limits.conf: memlock), or LimitMEMLOCK=infinity in the systemd unit"};
 }
@@ -103,6 +104,31 @@ Finding DiagnoseDevice(const RdmaDeviceFacts& device) {
   return {Verdict::kNote, what, std::move(text), "one READ at a time: use more demand channels (demand_channels)"};
 }
 
+// The address that a session writes for a port: on InfiniBand a GID is none.
+std::string AddressOf(const RdmaPortFacts& port) {
+  const auto usable =
+      std::find_if(port.gids.begin(), port.gids.end(), [](const GidFacts& gid) { return !gid.link_local; });
+  if (!port.active || port.link_layer != "Ethernet" || usable == port.gids.end()) return {};
+  return usable->address.find(':') == std::string::npos ? usable->address : fmt::format("[{}]", usable->address);
+}
+
+void DiagnoseRails(const HostFacts& facts, std::vector<Finding>& findings) {
+  std::string address;
+  std::size_t ports = 0;
+  for (const RdmaDeviceFacts& device : facts.rdma_devices) {
+    for (const RdmaPortFacts& port : device.ports) {
+      const std::string own = AddressOf(port);
+      if (own.empty() || ports == kMaxRails) continue;
+      address +=
+          ports == 0 ? fmt::format("verbs://{}:7000", own) : fmt::format("{}rail={}", ports == 1 ? '?' : '&', own);
+      ++ports;
+    }
+  }
+  if (ports < 2) return;
+  findings.push_back({Verdict::kGood, "RDMA rails",
+                      fmt::format("{} ports can carry one session, if the peer has as many: {}", ports, address), ""});
+}
+
 }  // namespace
 
 bool DiagnoseRdma(const HostFacts& facts, std::vector<Finding>& findings) {
@@ -123,6 +149,7 @@ bool DiagnoseRdma(const HostFacts& facts, std::vector<Finding>& findings) {
       usable_port |= findings.back().verdict != Verdict::kMissing;
     }
   }
+  DiagnoseRails(facts, findings);
   findings.push_back(DiagnoseConnectionManager(facts));
   const bool connects = findings.back().verdict == Verdict::kGood;
   findings.push_back(DiagnoseLockedMemory(facts));

@@ -116,6 +116,24 @@ TEST_CASE("one usable port of several is enough", "[doctor]") {
   CHECK(Diagnose(facts).can_verbs);
 }
 
+TEST_CASE("several usable ports are shown as rails of one address", "[doctor]") {
+  HostFacts facts = Healthy();
+  const auto has_rails = [](const Diagnosis& diagnosis) {
+    return std::ranges::any_of(diagnosis.findings, [](const Finding& finding) { return finding.what == "RDMA rails"; });
+  };
+  CHECK_FALSE(has_rails(Diagnose(facts)));
+  facts.rdma_devices.push_back(facts.rdma_devices[0]);
+  RdmaPortFacts& second = facts.rdma_devices[1].ports[0];
+  second.gids = {{.index = 1, .address = "2001:db8::7", .kind = "RoCE v2", .interface = "eth1", .link_local = false}};
+  const Diagnosis diagnosis = Diagnose(facts);
+  CHECK(Find(diagnosis, "RDMA rails").text.find("verbs://10.9.0.1:7000?rail=[2001:db8::7]") != std::string::npos);
+  CHECK(diagnosis.can_verbs);
+  SECTION("not over a port that is down") { second.active = false; }
+  SECTION("not over InfiniBand, whose GIDs are no addresses") { second.link_layer = "InfiniBand"; }
+  SECTION("not without an address") { second.gids[0].link_local = true; }
+  CHECK_FALSE(has_rails(Diagnose(facts)));
+}
+
 TEST_CASE("what only slows things down is a note", "[doctor]") {
   HostFacts facts = Healthy();
   std::string what;
