@@ -51,6 +51,7 @@ static_assert(FieldsOf<farfault_prepage_budget>() == FieldCount<PrePageBudget>()
 static_assert(kCarried<farfault_prepage_report, PrePageReport>);
 
 constexpr std::size_t kHistograms = 2;  // farfault_session_stats gives them apart.
+static_assert(FieldCount<RailStats>() == 3, "farfault_rail_stats tells its path, bytes read and bytes written");
 static_assert(FieldsOf<farfault_stats>() == FieldCount<SessionStats>() - kHistograms);
 
 }  // namespace

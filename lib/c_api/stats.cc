@@ -1,5 +1,9 @@
 #include "farfault/c/stats.h"
 
+#include <fmt/format.h>
+
+#include <cstdint>
+
 #include "lib/c_api/handles.h"
 #include "lib/c_api/status.h"
 #include "lib/c_api/structs.h"
@@ -63,7 +67,7 @@ farfault_stats StatsForC(const farfault::SessionStats& stats) {
           .inline_bytes = stats.inline_bytes,
           .demand_queue = stats.demand_queue,
           .push_queue = stats.push_queue,
-          .reserved = 0};
+          .rails = static_cast<std::uint32_t>(stats.rails.size())};
 }
 
 }  // namespace
@@ -78,6 +82,22 @@ enum farfault_status farfault_session_stats(const farfault_session* session, far
     if (stats != nullptr) farfault::WriteStruct(StatsForC(snapshot), stats);
     if (stall_network != nullptr) stall_network->histogram = snapshot.stall_network;
     if (stall_local != nullptr) stall_local->histogram = snapshot.stall_local;
+    return absl::OkStatus();
+  });
+}
+
+enum farfault_status farfault_session_rail(const farfault_session* session, size_t index, farfault_rail_stats* rail) {
+  return Guarded([&]() -> absl::Status {
+    if (absl::Status checked = farfault::CheckSize(rail, "rail"); !checked.ok()) return checked;
+    const farfault::SessionStats stats = session->session->Stats();
+    if (index >= stats.rails.size()) {
+      return absl::OutOfRangeError(fmt::format("rail {} of a session with {}", index, stats.rails.size()));
+    }
+    const farfault::RailStats& found = stats.rails[index];
+    farfault_rail_stats known{
+        .struct_size = sizeof(known), .bytes_read = found.bytes_read, .bytes_written = found.bytes_written, .path = {}};
+    found.path.copy(known.path, sizeof(known.path) - 1);
+    farfault::WriteStruct(known, rail);
     return absl::OkStatus();
   });
 }

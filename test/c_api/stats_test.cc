@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string>
 
 #include "farfault/c/session.h"
 #include "farfault/session.h"
@@ -35,6 +36,7 @@ class CountedSession final : public PagingSession {
          {&stats.mtu, &stats.reads_at_once, &stats.inline_bytes, &stats.demand_queue, &stats.push_queue}) {
       *field = static_cast<std::uint32_t>(++value);
     }
+    stats.rails = {{"RDMA device rxe0", 28, 29}, {std::string(200, 'x'), 30, 31}};
     stats.metadata_bytes_per_page = 1.5;
     stats.switchover_ns = 99;
     stats.stall_network.Record(1000);
@@ -60,16 +62,32 @@ TEST_CASE("statistics go from C++ to C one by one") {
   CHECK(stats.metadata_bytes_per_page == 1.5);
   CHECK(stats.switchover_ns == 99);
   CHECK((stats.mtu == 23 && stats.reads_at_once == 24 && stats.inline_bytes == 25));
-  CHECK((stats.demand_queue == 26 && stats.push_queue == 27 && stats.reserved == 0));
+  CHECK((stats.demand_queue == 26 && stats.push_queue == 27 && stats.rails == 2));
   CHECK(farfault_histogram_max(&network) == 1000);
   CHECK(farfault_histogram_count(&local) == 0);
 
-  // Of a program that does not know the last five.
+  // Of a program that does not know the last six.
   std::memset(static_cast<void*>(&stats), 0xff, sizeof(stats));
   stats.struct_size = offsetof(farfault_stats, mtu);
   REQUIRE(farfault_session_stats(&session, &stats, nullptr, nullptr) == FARFAULT_OK);
   CHECK(stats.switchover_ns == 99);
-  CHECK((stats.mtu == UINT32_MAX && stats.reserved == UINT32_MAX));
+  CHECK((stats.mtu == UINT32_MAX && stats.rails == UINT32_MAX));
+}
+
+TEST_CASE("each rail tells its own, with as much of its path as there is room for") {
+  CountedSession counted;
+  const farfault_session session{.session = &counted};
+  farfault_rail_stats rail{};
+  rail.struct_size = sizeof(rail);
+  REQUIRE(farfault_session_rail(&session, 0, &rail) == FARFAULT_OK);
+  CHECK((rail.bytes_read == 28 && rail.bytes_written == 29));
+  CHECK(std::string(rail.path) == "RDMA device rxe0");
+  REQUIRE(farfault_session_rail(&session, 1, &rail) == FARFAULT_OK);
+  CHECK((rail.bytes_read == 30 && rail.bytes_written == 31));
+  CHECK(std::string(rail.path) == std::string(127, 'x'));
+  CHECK(farfault_session_rail(&session, 2, &rail) == FARFAULT_OUT_OF_RANGE);
+  rail.struct_size = 8;
+  CHECK(farfault_session_rail(&session, 0, &rail) == FARFAULT_INVALID_ARGUMENT);
 }
 
 }  // namespace

@@ -55,6 +55,10 @@ FARFAULT_EXPORT enum farfault_status farfault_session_stats(const struct farfaul
                                                             struct farfault_histogram* stall_network,
                                                             struct farfault_histogram* stall_local);
 
+/// What went over rail `index`, in the order of the address; a snapshot as well. FARFAULT_OUT_OF_RANGE.
+FARFAULT_EXPORT enum farfault_status farfault_session_rail(const struct farfault_session* session, size_t index,
+                                                           struct farfault_rail_stats* rail);
+
 /// Ends the session. Before the switchover the source's guest is untouched. After it, a destination that is not
 /// resident keeps its missing pages parked. A session that has failed stays so, and one that has every page becomes
 /// FARFAULT_STATE_RESIDENT all the same. May be repeated. Fails only for want of memory.

@@ -81,14 +81,24 @@ struct farfault_stats {
   // Both sides.
   /// What this side's device and the peer's have agreed on for each demand channel: bytes of memory that one packet
   /// carries (0 where nobody can tell, as over tcp), READs on their way at once, bytes that travel inside a request.
-  /// And the requests that each demand and push channel of this side takes.
+  /// And the requests that each demand and push channel of this side takes. With several rails the least of each.
   uint32_t mtu;
   uint32_t reads_at_once;
   uint32_t inline_bytes;
   uint32_t demand_queue;
   uint32_t push_queue;
-  /// 0.
-  uint32_t reserved;
+  /// The rails that the session's address names, which `farfault_session_rail` tells of; 0: none.
+  uint32_t rails;
+};
+
+/// What this side of a session has moved over one of its rails by requests of its own: READs at the destination, WRITEs
+/// at the source, and the few bytes that go with them.
+struct farfault_rail_stats {
+  size_t struct_size;
+  uint64_t bytes_read;
+  uint64_t bytes_written;
+  /// "RDMA device rxe0, port 1, GID 1", or the rail's address where there is no device; cut off after 127 bytes.
+  char path[128];
 };
 
 #ifdef __cplusplus
