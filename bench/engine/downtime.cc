@@ -82,7 +82,7 @@ absl::Status MeasureMetadata(const RunOptions& options, RoundProgress& progress,
   if (absl::Status status = (*move)->WaitUntilResident(); !status.ok()) return status;
   const std::array<double, 1> destination = {(*move)->Stats().metadata_bytes_per_page};
   if (absl::Status status = (*move)->End(/*drain=*/true); !status.ok()) return status;
-  const std::array<double, 1> source = {(*move)->source_stats().metadata_bytes_per_page};
+  const std::array<double, 1> source = {(*move)->source_metadata_per_page()};
   progress.End();
   report.ratios.push_back({"metadata bytes per 4 KiB page, source", SpreadOf(source), Limit::AtMost(3)});
   report.ratios.push_back({"metadata bytes per 4 KiB page, destination", SpreadOf(destination), Limit::AtMost(3)});

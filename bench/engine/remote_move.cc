@@ -60,9 +60,9 @@ absl::Status RemoteMove::SwitchOver() {
 
 absl::Status RemoteMove::End(bool drain) {
   if (!drain) destination_->Cancel();
-  const auto stats = source_.EndMove(drain);
-  if (!stats.ok()) return stats.status();
-  source_stats_ = *stats;
+  const auto metadata = source_.EndMove(drain);
+  if (!metadata.ok()) return metadata.status();
+  source_metadata_per_page_ = *metadata;
   return absl::OkStatus();
 }
 

@@ -42,7 +42,7 @@ class RemoteMove {
   std::span<const std::byte> memory(std::size_t region) const { return memory_[region].bytes(); }
   SessionStats Stats() const { return destination_->Stats(); }
   /// After End.
-  const SessionStats& source_stats() const { return source_stats_; }
+  double source_metadata_per_page() const { return source_metadata_per_page_; }
 
  private:
   explicit RemoteMove(SourceHost& source) : source_(source) {}
@@ -53,7 +53,7 @@ class RemoteMove {
   std::unique_ptr<DestinationSession> destination_;
   std::int64_t stopped_at_ = 0;
   std::int64_t downtime_ns_ = 0;
-  SessionStats source_stats_;
+  double source_metadata_per_page_ = 0;
 };
 
 }  // namespace farfault::bench

@@ -31,7 +31,7 @@ struct Outcome {
   int code = 0;  ///< absl::StatusCode.
   std::array<char, 512> message{};
   std::int64_t when = 0;
-  SessionStats stats;
+  double metadata_bytes_per_page = 0;
 };
 
 template <std::size_t size>
@@ -131,7 +131,7 @@ class Server {
 
   Outcome EndMove(bool drain) {
     Outcome outcome = OutcomeOf(drain ? session_->WaitUntilDrained(kPatience) : absl::OkStatus());
-    outcome.stats = session_->Stats();
+    outcome.metadata_bytes_per_page = session_->Stats().metadata_bytes_per_page;
     session_.reset();
     return outcome;
   }
@@ -181,14 +181,14 @@ absl::Status SourceHost::BeginPlainCopy(std::uint16_t port, std::uint64_t bytes,
 
 absl::Status SourceHost::WaitUntilCopied() { return WaitForOutcome().status(); }
 
-absl::StatusOr<SessionStats> SourceHost::EndMove(bool drain) {
+absl::StatusOr<double> SourceHost::EndMove(bool drain) {
   if (absl::Status status = peer_.line().Send(Command{.order = Order::kEndMove, .drain = drain}); !status.ok()) {
     return status;
   }
   const auto outcome = peer_.line().Receive<Outcome>();
   if (!outcome.ok()) return outcome.status();
   if (outcome->code != 0) return absl::Status(static_cast<absl::StatusCode>(outcome->code), outcome->message.data());
-  return outcome->stats;
+  return outcome->metadata_bytes_per_page;
 }
 
 absl::StatusOr<std::int64_t> SourceHost::WaitForOutcome() {

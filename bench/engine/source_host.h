@@ -11,7 +11,6 @@
 #include "absl/status/statusor.h"
 #include "bench/baseline/socket_copy.h"
 #include "bench/engine/forked_peer.h"
-#include "farfault/stats.h"
 
 namespace farfault::bench {
 
@@ -44,8 +43,8 @@ class SourceHost {
   /// on CLOCK_MONOTONIC, the guest stopped.
   absl::Status BeginSwitchOver();
   absl::StatusOr<std::int64_t> WaitUntilSwitchedOver();
-  /// Ends the session, drained or not, and returns what it counted.
-  absl::StatusOr<SessionStats> EndMove(bool drain);
+  /// Ends the session, drained or not, and returns how many bytes it kept per page.
+  absl::StatusOr<double> EndMove(bool drain);
 
   /// Sends the first `bytes` of the first region to whoever listens on `port`, plainly. Returns at once; the receiver
   /// knows when it is over, and WaitUntilCopied tells errors.
