@@ -34,7 +34,7 @@ struct Ends {
   std::size_t came_in_on = 0;
 };
 
-Ends MeetOn(Transport& near, Transport& far, Listener& listener, std::size_t rail) {
+Ends MeetOn(Transport& near, Listener& listener, std::size_t rail) {
   Ends ends;
   absl::Status accepted;
   std::thread accept([&] {
@@ -64,7 +64,7 @@ class TwoRails {
     listener = *std::move(made);
   }
 
-  Ends Meet(std::size_t rail) const { return MeetOn(*near, *far, *listener, rail); }
+  Ends Meet(std::size_t rail) const { return MeetOn(*near, *listener, rail); }
   void TellKeys() const {
     std::uint64_t since = 0;
     near->key_exchange()->Learn(far->key_exchange()->Registered(since));
