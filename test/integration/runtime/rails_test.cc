@@ -66,6 +66,12 @@ std::uint64_t Written(const SessionStats& stats) {
   return bytes;
 }
 
+PrePageBudget Budget() {
+  PrePageBudget budget;
+  budget.bytes = kImage;
+  return budget;
+}
+
 TEST_CASE("two rails share what is pushed and what is fetched on demand", "[fabrics][serial]") {
   RequireUserfaultfd();
   const bool shared = GENERATE(true, false);
@@ -127,7 +133,7 @@ TEST_CASE("pages that are sent before the switchover go over both rails, and wha
   DestinationOptions taking;
   taking.push_channels = 2;
   const SessionPair pair = MakePair(source, std::move(options), destination, std::move(taking), rails.listen());
-  const auto report = pair.source->PrePage({.bytes = kImage});
+  const auto report = pair.source->PrePage(Budget());
   INFO(report.status().ToString());
   REQUIRE(report.ok());
   CHECK(pair.source->Stats().rails[0].bytes_written > 0);
@@ -297,7 +303,7 @@ TEST_CASE("a rail that breaks before the switchover leaves the guest at the sour
     const SessionPair pair = MakePair(source, Pushing(true), destination, Told(heard), rails.listen());
     rails.BreakSecond(heard.Get(&Heard::address));
     // Over verbs it shows only when something is to go over it.
-    static_cast<void>(pair.source->PrePage({.bytes = kImage}));
+    static_cast<void>(pair.source->PrePage(Budget()));
     CHECK(WaitUntilFailed(*pair.source));
     CHECK(WaitUntilFailed(*pair.destination));
     const absl::Status refused = pair.source->SwitchOver();
