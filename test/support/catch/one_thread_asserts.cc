@@ -17,7 +17,8 @@ class OneThreadAsserts final : public Catch::EventListenerBase {
 
   void assertionStarting(const Catch::AssertionInfo& assertion) override {
     if (std::this_thread::get_id() == runner_) return;
-    std::fprintf(stderr, "%s:%zu: %.*s on a thread that does not run the test case; note the result and check it there\n",
+    std::fprintf(stderr,
+                 "%s:%zu: %.*s on a thread that does not run the test case; note the result and check it there\n",
                  assertion.lineInfo.file, assertion.lineInfo.line, static_cast<int>(assertion.macroName.size()),
                  assertion.macroName.data());
     std::abort();

@@ -105,10 +105,11 @@ TEST_CASE("waiting for the state of the devices ends when there is nothing to wa
   SECTION("it could not be sent") {
     FakeQmp qemu(FakeQmp::Greeting(),
                  Returning({{"query-migrate", {{"status", "failed"}, {"error-desc", "no route to host"}}}}));
-    const absl::Status sent = Monitor(qemu).FinishSending(kLong, GoOn);
+    QemuMonitor monitor = Monitor(qemu);
+    const absl::Status sent = monitor.FinishSending(kLong, GoOn);
     CHECK(absl::IsAborted(sent));
     CHECK_THAT(sent.ToString(), ContainsSubstring("could not send") && ContainsSubstring("no route to host"));
-    CHECK(absl::IsAborted(Monitor(qemu).WaitUntilStopped(kLong).status()));
+    CHECK(absl::IsAborted(monitor.WaitUntilStopped(kLong).status()));
   }
   SECTION("it could not be loaded") {
     FakeQmp qemu(FakeQmp::Greeting(), Returning({{"query-status", {{"status", "internal-error"}}}}));
