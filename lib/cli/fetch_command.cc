@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 #include <utility>
@@ -15,14 +14,12 @@
 
 #include "farfault/session.h"
 #include "lib/cli/commands.h"
-#include "lib/cli/connection_json.h"
+#include "lib/cli/fetch_report.h"
 #include "lib/cli/image_name.h"
 #include "lib/cli/option_types.h"
 #include "lib/cli/rail_summary.h"
 #include "lib/cli/sha256.h"
 #include "lib/cli/terminal/progress_bar.h"
-#include "lib/cli/terminal/table.h"
-#include "lib/cli/terminal/units.h"
 #include "lib/cli/touch_pattern.h"
 #include "lib/cli/workload/timeline.h"
 #include "lib/util/status_text.h"
@@ -42,14 +39,6 @@ struct FetchOptions {
   absl::Duration timeout = absl::Minutes(5);
   std::string output;
   bool json = false;
-};
-
-struct Fetched {
-  ImageName name;
-  std::string sha256;
-  SessionStats stats;
-  std::string path;
-  std::int64_t nanoseconds = 0;
 };
 
 class Fetch {
@@ -210,6 +199,7 @@ absl::StatusOr<Fetched> Fetch::Run() {
   fetched.stats = (*session)->Stats();
   session->reset();
   fetched.name = name_;
+  fetched.pattern = options_.pattern;
   fetched.path = path_;
   absl::StatusOr<std::string> sha256 =
       Sha256(image(), [&](std::size_t done) { bar_.Update("computing the SHA-256", done, image().size()); });
@@ -221,61 +211,19 @@ absl::StatusOr<Fetched> Fetch::Run() {
   return fetched;
 }
 
-LatencyHistogram StallsOf(const SessionStats& stats) {
-  LatencyHistogram stalls = stats.stall_network;
-  stalls.Merge(stats.stall_local);
-  return stalls;
-}
-
-nlohmann::json ToJson(const Fetched& fetched, const FetchOptions& options) {
-  const SessionStats& stats = fetched.stats;
-  const LatencyHistogram stalls = StallsOf(stats);
-  const auto micros = [](std::int64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1e3; };
-  return {
-      {"file", fetched.name.file},
-      {"bytes", fetched.name.bytes},
-      {"sha256", fetched.sha256},
-      {"connection", ConnectionToJson(fetched.path, stats)},
-      {"pattern", options.pattern},
-      {"duration_ms", static_cast<double>(fetched.nanoseconds) / 1e6},
-      {"faults_network", stats.faults_network},
-      {"faults_local", stats.faults_local},
-      {"stall_us",
-       {{"p50", micros(stalls.Quantile(0.5))},
-        {"p99", micros(stalls.Quantile(0.99))},
-        {"max", micros(stalls.max())},
-        {"sum", micros(stalls.sum())}}},
-      {"bytes_received", stats.bytes_received},
-      {"duplicates", stats.duplicates},
-      {"pages", stats.total_pages},
-      {"pages_hole", stats.hole_pages},
-      {"pages_by", {{"demand", stats.pages_demanded}, {"fetch", stats.pages_fetched}, {"push", stats.pages_pushed}}}};
-}
-
-std::string RenderFetched(const Fetched& fetched, const FetchOptions& options) {
-  const SessionStats& stats = fetched.stats;
-  const LatencyHistogram stalls = StallsOf(stats);
-  Table table({"pattern", "time", "network\nfaults", "local\nfaults", "stall\np50", "stall\np99", "stall\nmax",
-               "bytes\nmoved", "duplicate\npages"});
-  table.AddRow({options.pattern, FormatNanos(fetched.nanoseconds), FormatCount(stats.faults_network),
-                FormatCount(stats.faults_local), FormatNanos(stalls.Quantile(0.5)), FormatNanos(stalls.Quantile(0.99)),
-                FormatNanos(stalls.max()), FormatBytes(stats.bytes_received), FormatCount(stats.duplicates)});
-  return table.Render();
-}
-
 int RunFetch(const FetchOptions& options) {
   ProgressBar bar(ProgressBar::StyleFor(stderr, options.json));
   const absl::StatusOr<Fetched> fetched = Fetch(options, bar).Run();
   bar.Clear();
   if (!fetched.ok()) return Complain(fetched.status());
   if (options.json) {
-    fmt::print("{}\n", ToJson(*fetched, options).dump(2));
+    fmt::print("{}\n", FetchedAsJson(*fetched));
     return kExitGood;
   }
   // As sha256sum prints it, so that the line can be compared and piped; the rest is for the eye.
   fmt::print("{}  {}\n", fetched->sha256, fetched->name.file);
   std::fflush(stdout);
-  fmt::print(stderr, "{}", RenderFetched(*fetched, options));
+  fmt::print(stderr, "{}", FetchedAsTable(*fetched));
   if (!fetched->stats.rails.empty()) fmt::print(stderr, "read over {}\n", RailSummary(fetched->stats));
   return kExitGood;
 }
