@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/time/clock.h"
 #include "farfault/session.h"
@@ -17,6 +18,7 @@
 #include "lib/cli/terminal/progress_bar.h"
 #include "lib/cli/terminal/units.h"
 #include "lib/cli/workload/timeline.h"
+#include "lib/prepage/holes.h"
 #include "lib/util/status_text.h"
 
 namespace farfault {
@@ -73,6 +75,22 @@ absl::StatusOr<std::unique_ptr<Predictor>> ChoosePredictor(const Image& image, c
   return std::make_unique<WorkingSetPredictor>(std::move(working_set->order));
 }
 
+/// A snapshot of what has changed since another one (Firecracker's diff) is as long as a whole one, and nothing but
+/// holes elsewhere.
+absl::StatusOr<std::string> Describe(const std::string& path, const Image& image) {
+  const absl::StatusOr<GuestMemory> memory = GuestMemory::Create({image.region});
+  if (!memory.ok()) return memory.status();
+  const absl::StatusOr<std::vector<PageRun>> holes = FindHoles(*memory);
+  if (!holes.ok()) return holes.status();
+  std::uint64_t pages = 0;
+  for (const PageRun& hole : *holes) pages += hole.count;
+  std::string text = fmt::format("{}: {} ({} bytes)", path, FormatBytes(image.bytes), image.bytes);
+  if (pages == 0) return text;
+  return text +
+         fmt::format(", {} of it holes, which read as zeros (a diff snapshot has to be merged with its base first)",
+                     FormatBytes(pages * image.region.page_size));
+}
+
 /// One destination, from its arrival until it has everything or is gone.
 absl::Status ServeOne(const Image& image, ServeOptions& serve, ProgressBar& bar) {
   absl::StatusOr<GuestMemory> memory = GuestMemory::Create({image.region});
@@ -124,8 +142,10 @@ int Serve(ServeOptions options) {
   const absl::StatusOr<Image> image = OpenImage(options.path, options.page_size);
   if (!image.ok()) return Complain(image.status());
   if (const auto predictor = ChoosePredictor(*image, options); !predictor.ok()) return Complain(predictor.status());
+  const absl::StatusOr<std::string> description = Describe(options.path, *image);
+  if (!description.ok()) return Complain(description.status());
   ProgressBar bar(ProgressBar::StyleFor(stderr, false));
-  bar.Say(fmt::format("{}: {} ({} bytes)", options.path, FormatBytes(image->bytes), image->bytes));
+  bar.Say(*description);
   for (;;) {
     const absl::Status status = ServeOne(*image, options, bar);
     bar.Clear();

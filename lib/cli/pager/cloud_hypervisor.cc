@@ -21,6 +21,7 @@
 #include "lib/cli/commands.h"
 #include "lib/cli/pager/page_requests.h"
 #include "lib/cli/pager/unix_socket.h"
+#include "lib/cli/pager/vm_config.h"
 #include "lib/util/status_text.h"
 
 namespace farfault {
@@ -71,7 +72,11 @@ absl::StatusOr<Migration> ParseMigration(std::string_view config, std::string_vi
     return absl::InvalidArgumentError(
         "the migration's configuration has no \"guest_ram_mappings\": is it what Cloud Hypervisor has sent as Config?");
   }
-  Migration migration{.config = {}, .state = std::string(state), .slots = {}};
+  Migration migration{.config = {}, .state = std::string(state), .warning = {}, .slots = {}};
+  if (const Json* const vm_config = FindKey(json, "vm_config"); vm_config != nullptr) {
+    if (absl::Status supported = CheckVmConfig(*vm_config); !supported.ok()) return supported;
+    migration.warning = WarningFor(*vm_config);
+  }
   for (const Json& mapping : *mappings) {
     const auto slot = ParseSlot(mapping);
     if (!slot.ok()) return slot.status();
@@ -201,6 +206,7 @@ Outcome PageGuest(const PagerOptions& options, const StopSignal& stop, OwnedRegi
                   ProgressBar& bar) {
   const auto migration = ReadMigration(options.migration);
   if (!migration.ok()) return {migration.status()};
+  if (!migration->warning.empty()) bar.Say("hint: " + migration->warning);
   auto control = ConnectUnix(options.cloud_hypervisor);
   if (!control.ok()) return {control.status()};
   auto made = OwnedRegion::CreateShared("cloud-hypervisor", migration->total_bytes());

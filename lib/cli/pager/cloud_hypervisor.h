@@ -66,12 +66,13 @@ struct Slot {
 struct Migration {
   std::string config;  ///< With post-copy asked for.
   std::string state;
+  std::string warning;      ///< What must not be done with the guest meanwhile; may be empty.
   std::vector<Slot> slots;  ///< By file offset, without gaps: one memory file.
 
   std::uint64_t total_bytes() const { return slots.back().file_offset + slots.back().size; }
 };
 
-/// kInvalidArgument says what is missing. kUnimplemented: memory in several files.
+/// kInvalidArgument says what is missing. kUnimplemented: memory in several files, or what `CheckVmConfig` refuses.
 absl::StatusOr<Migration> ParseMigration(std::string_view config, std::string_view state);
 
 }  // namespace cloud_hypervisor

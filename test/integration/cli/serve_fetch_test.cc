@@ -69,6 +69,21 @@ TEST_CASE("fetch sees the same bytes by every pattern, pushed or not") {
   }
 }
 
+TEST_CASE("serve says how much of a file are holes, as a diff snapshot's are") {
+  const TemporaryFile file(1u << 20);
+  {
+    CommandProcess serve(Farfault({"serve", file.path(), "--listen", "tcp://127.0.0.1:0"}));
+    AddressOf(serve);
+    CHECK(serve.Err().find("holes") == std::string::npos);
+  }
+  std::filesystem::resize_file(file.path(), 3u << 20);
+  CommandProcess serve(Farfault({"serve", file.path(), "--listen", "tcp://127.0.0.1:0"}));
+  AddressOf(serve);
+  INFO(serve.Err());
+  CHECK(serve.Err().find("3.00 MiB (3145728 bytes), 2.00 MiB of it holes, which read as zeros (a diff snapshot has to "
+                         "be merged with its base first)") != std::string::npos);
+}
+
 TEST_CASE("fetch may start first, and waits with a message") {
   const TemporaryFile file(300'000);
   std::string address;

@@ -137,10 +137,10 @@ Received TakeIn(const Receiver& receiver) {
 }
 
 std::string MigrationFolder(const ServedImage& image) {
-  std::ofstream(image.path("migration_config.json"))
-      << fmt::format(R"({{"memory_mode":"Precopy","memory_manager_data":{{"guest_ram_mappings":[
+  std::ofstream(image.path("migration_config.json")) << fmt::format(
+      R"({{"memory_mode":"Precopy","vm_config":{{"balloon":{{"size":0}}}},"memory_manager_data":{{"guest_ram_mappings":[
            {{"slot":0,"gpa":0,"size":{},"file_offset":0}},{{"slot":1,"gpa":{},"size":{},"file_offset":{}}}]}}}})",
-                     kLow, kHighGpa, kHigh, kLow);
+      kLow, kHighGpa, kHigh, kLow);
   std::ofstream(image.path("state.json")) << kState;
   return image.path("");
 }
@@ -181,6 +181,7 @@ TEST_CASE("a Cloud Hypervisor gets its pages when it asks for them", "[pager]") 
   const nlohmann::json report = ReportOf(pager);
   CHECK(report["end"] == "resident");
   CHECK(report["requests"].get<std::uint64_t>() > image.pages() / 7);
+  CHECK(pager.Err().find("hint: the guest has a balloon (--balloon)") != std::string::npos);
 }
 
 TEST_CASE("a Cloud Hypervisor that hangs up or asks for nonsense ends the pager with the reason", "[pager]") {
