@@ -41,11 +41,12 @@ TEST_CASE("a command that QEMU refuses or answers late leaves the guest at the s
       {End::kDestination, Trouble::kRefused, "cont", {"refuses cont", "not in the mood for it", "goes on"}},
   };
   for (const Case& wrong : cases) {
-    INFO(wrong.command);
+    const std::string name = (wrong.trouble == Trouble::kRefused ? "refused-" : "late-") + wrong.command;
+    INFO(name);
     auto pager = scene.StartPager();
-    auto destination = scene.StartDestination(scene.Spec("destination-" + wrong.command), *pager);
+    auto destination = scene.StartDestination(scene.Spec("destination-" + name), *pager);
     const bool at_source = wrong.end == End::kSource;
-    QmpProxy proxy(scene.Path("proxy-" + wrong.command), (at_source ? source : destination)->qmp_socket());
+    QmpProxy proxy(scene.Path("proxy-" + name), (at_source ? source : destination)->qmp_socket());
     wrong.trouble == Trouble::kRefused ? proxy.Refuse(wrong.command) : proxy.AnswerLate(wrong.command);
     auto migration = scene.Migrate(
         *source, *destination,
