@@ -21,16 +21,27 @@ constexpr char kAddress[] = "10.9.1.1";
 
 bool IsUp() { return std::filesystem::exists(std::string("/sys/class/infiniband/") + kDevice + "/ports/1/gids"); }
 
-void MakeSecondDevice() {
-  const std::string interface = kInterface;
-  RdmaLink::Run("ip link add " + interface + " type dummy");
-  RdmaLink::Run("ip link set " + interface + " mtu 9000");
-  RdmaLink::Run("ip addr add " + std::string(kAddress) + "/24 dev " + interface);
-  RdmaLink::Run("ip link set " + interface + " up");
-  RdmaLink::Run("rdma link add " + std::string(kDevice) + " type rxe netdev " + interface);
-  const absl::Time deadline = absl::Now() + absl::Seconds(20);
-  while (!IsUp() && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(20));
-}
+// One for the whole process: it cannot go before librdmacm does.
+class SecondDevice {
+ public:
+  SecondDevice() {
+    const std::string interface = kInterface;
+    RdmaLink::Run("ip link add " + interface + " type dummy");
+    RdmaLink::Run("ip link set " + interface + " mtu 9000");
+    RdmaLink::Run("ip addr add " + std::string(kAddress) + "/24 dev " + interface);
+    RdmaLink::Run("ip link set " + interface + " up");
+    RdmaLink::Run("rdma link add " + std::string(kDevice) + " type rxe netdev " + interface);
+    const absl::Time deadline = absl::Now() + absl::Seconds(20);
+    while (!IsUp() && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(20));
+  }
+  SecondDevice(const SecondDevice&) = delete;
+  SecondDevice& operator=(const SecondDevice&) = delete;
+  ~SecondDevice() {
+    const std::string device = kDevice;
+    RdmaLink::RunLater("rdma link delete " + device + "; while [ -e /sys/class/infiniband/" + device +
+                       " ]; do sleep 0.1; done; ip link delete " + kInterface);
+  }
+};
 
 // Both ends are in this process: the descriptor of either will do.
 void ShutDownConnectionsAt(int port) {
@@ -53,17 +64,9 @@ TwoRails::TwoRails() : first_("tcp://127.0.0.1"), second_host_("127.0.0.1"), sec
   if (!OverVerbs()) return;
   first_ = "verbs://" + RequireRdmaAddress();
   if (!RdmaLink::InMachine()) SKIP("this makes an RDMA device, which only a machine of ./dev vm allows");
-  made_device_ = true;
-  MakeSecondDevice();
+  static const SecondDevice device;
   second_host_ = kAddress;
   second_path_ = std::string("RDMA device ") + kDevice;
-}
-
-TwoRails::~TwoRails() {
-  if (!made_device_) return;
-  const std::string device = kDevice;
-  RdmaLink::RunLater("rdma link delete " + device + "; while [ -e /sys/class/infiniband/" + device +
-                     " ]; do sleep 0.1; done; ip link delete " + kInterface);
 }
 
 void TwoRails::BreakSecond(const std::string& address) {

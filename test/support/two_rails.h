@@ -11,22 +11,18 @@ namespace farfault {
 class TwoRails {
  public:
   TwoRails();
-  TwoRails(const TwoRails&) = delete;
-  TwoRails& operator=(const TwoRails&) = delete;
-  ~TwoRails();
 
   /// Where to listen, at ports of the system's choice.
   std::string listen() const { return first_ + ":0?rail=" + second_host_; }
   /// What sessions say that the second rail goes over.
   const std::string& second_path() const { return second_path_; }
   /// Ends what goes over the second rail, for good. `address` is where the listening end is: it names both ports.
-  void BreakSecond(const std::string& address);
+  static void BreakSecond(const std::string& address);
 
  private:
   std::string first_;
   std::string second_host_;
   std::string second_path_;
-  bool made_device_ = false;
 };
 
 }  // namespace farfault

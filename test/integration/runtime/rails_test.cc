@@ -54,6 +54,12 @@ DestinationOptions Told(Heard& heard) {
   return options;
 }
 
+PrePageBudget Everything() {
+  PrePageBudget budget;
+  budget.bytes = kImage;
+  return budget;
+}
+
 std::uint64_t Read(const SessionStats& stats) {
   std::uint64_t bytes = 0;
   for (const RailStats& rail : stats.rails) bytes += rail.bytes_read;
@@ -64,12 +70,6 @@ std::uint64_t Written(const SessionStats& stats) {
   std::uint64_t bytes = 0;
   for (const RailStats& rail : stats.rails) bytes += rail.bytes_written;
   return bytes;
-}
-
-PrePageBudget Budget() {
-  PrePageBudget budget;
-  budget.bytes = kImage;
-  return budget;
 }
 
 TEST_CASE("two rails share what is pushed and what is fetched on demand", "[fabrics][serial]") {
@@ -133,7 +133,7 @@ TEST_CASE("pages that are sent before the switchover go over both rails, and wha
   DestinationOptions taking;
   taking.push_channels = 2;
   const SessionPair pair = MakePair(source, std::move(options), destination, std::move(taking), rails.listen());
-  const auto report = pair.source->PrePage(Budget());
+  const auto report = pair.source->PrePage(Everything());
   INFO(report.status().ToString());
   REQUIRE(report.ok());
   CHECK(pair.source->Stats().rails[0].bytes_written > 0);
@@ -164,7 +164,7 @@ class Waiting {
   explicit Waiting(const std::string& listen) {
     DestinationOptions options = Told(heard_);
     options.listen = listen;
-    options.peer_timeout = absl::Seconds(20);
+    options.peer_timeout = absl::Seconds(60);
     thread_ = std::thread([this, options = std::move(options)]() mutable {
       auto session = DestinationSession::Create(image_.memory(), std::move(options));
       status_ = session.status();
@@ -274,7 +274,7 @@ TEST_CASE("a rail that breaks ends the session, names itself, and leaves missing
   for (std::size_t page = 0; page < 8; ++page) {
     REQUIRE(destination.bytes()[page * kSmallPage] == source.bytes()[page * kSmallPage]);
   }
-  rails.BreakSecond(heard.Get(&Heard::address));
+  TwoRails::BreakSecond(heard.Get(&Heard::address));
   static std::atomic<int> came_back;
   came_back = 0;
   // Each rail gets some of these.
@@ -301,9 +301,9 @@ TEST_CASE("a rail that breaks before the switchover leaves the guest at the sour
   Heard heard;
   {
     const SessionPair pair = MakePair(source, Pushing(true), destination, Told(heard), rails.listen());
-    rails.BreakSecond(heard.Get(&Heard::address));
+    TwoRails::BreakSecond(heard.Get(&Heard::address));
     // Over verbs it shows only when something is to go over it.
-    static_cast<void>(pair.source->PrePage(Budget()));
+    static_cast<void>(pair.source->PrePage(Everything()));
     CHECK(WaitUntilFailed(*pair.source));
     CHECK(WaitUntilFailed(*pair.destination));
     const absl::Status refused = pair.source->SwitchOver();

@@ -55,9 +55,9 @@ Ends MeetOn(Transport& near, Listener& listener, std::size_t rail) {
   return ends;
 }
 
-class TwoRails {
+class World {
  public:
-  TwoRails() : near(NewTransport(kTwoRails)), far(NewTransport(kTwoRails)) {
+  World() : near(NewTransport(kTwoRails)), far(NewTransport(kTwoRails)) {
     auto made = far->Listen(kTwoRails);
     INFO(made.status().ToString());
     REQUIRE(made.ok());
@@ -83,7 +83,7 @@ TEST_CASE("one rail alone is no transport of rails") {
 }
 
 TEST_CASE("channels go over the rail that they ask for, and each counts its own bytes") {
-  const TwoRails world;
+  const World world;
   CHECK(world.near->rails() == 2);
   CHECK(world.near->scheme() == "tcp");
   std::vector<std::byte> here = Filled(4096, 3);
@@ -126,7 +126,7 @@ TEST_CASE("channels go over the rail that they ask for, and each counts its own 
 }
 
 TEST_CASE("a key that the peer has not told is refused, and the channel's end names its rail") {
-  const TwoRails world;
+  const World world;
   std::vector<std::byte> here = Filled(64, 3);
   std::vector<std::byte> there = Filled(64, 0);
   const auto mine = Register(*world.near, here, RemoteAccess::kNone);
@@ -147,7 +147,7 @@ TEST_CASE("a key that the peer has not told is refused, and the channel's end na
 }
 
 TEST_CASE("a listener tells all of its ports, and listens at each until it is closed") {
-  const TwoRails world;
+  const World world;
   const std::string address = world.listener->address();
   CHECK(Mentions(address, "?rail=127.0.0.1:"));
   CHECK(address.find(":0") == std::string::npos);
@@ -166,7 +166,7 @@ TEST_CASE("a listener tells all of its ports, and listens at each until it is cl
 }
 
 TEST_CASE("an address with another number of rails, or a rail that there is not, is refused") {
-  const TwoRails world;
+  const World world;
   const absl::Time soon = absl::Now() + absl::Seconds(5);
   const auto fewer = world.near->Connect("tcp://127.0.0.1:1", {}, {}, soon);
   CHECK(absl::IsInvalidArgument(fewer.status()));
