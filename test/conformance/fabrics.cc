@@ -14,7 +14,11 @@ std::vector<Fabric> VerbsFabrics() {
                   .services_differ = false,
                   .refuses_whole_messages = false};
   };
-  return {fabric("verbs", ""), fabric("verbs with one READ at a time and no inline data", "?reads=1&inline=0")};
+  // Each rail has a protection domain of its own, so that keys differ although the device is the same.
+  Fabric rails = fabric("two rails over verbs", "");
+  rails.listen_address += "?rail=" + host;
+  rails.unused_address += "?rail=" + host + ":2";
+  return {fabric("verbs", ""), fabric("verbs with one READ at a time and no inline data", "?reads=1&inline=0"), rails};
 }
 
 }  // namespace
