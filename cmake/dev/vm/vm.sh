@@ -50,6 +50,8 @@ cmd_vm() {
     PATH=$PATH:/usr/sbin:/sbin command -v "$tool" >/dev/null || die "./dev vm needs $tool" "./dev setup installs it"
   done
   find_kernel
+  # For guests of the machine, which tests start there.
+  export FARFAULT_GUEST_KERNEL=${FARFAULT_GUEST_KERNEL:-$VM_KERNEL}
   ((VM_BUILD == 0)) || build_command
   VM_WORK=$(mktemp -d "${TMPDIR:-/tmp}/farfault-vm.XXXXXX")
   trap end_vm EXIT
