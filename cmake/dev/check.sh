@@ -156,7 +156,7 @@ write_tidy_commands() {
 # key does not depend on where the project lies.
 tidy_keys() {
   local work=$1 rules
-  rules=$({ "$(llvm_tool clang-tidy)" --version && cat .clang-tidy; } | sha1sum | cut -d' ' -f1)
+  rules=$({ "$(llvm_tool clang-tidy)" --version && project_files '*.clang-tidy' | xargs -d '\n' cat; } | sha1sum | cut -d' ' -f1)
   rm -rf "$work/manifests"
   mkdir -p "$work/manifests"
   # Of each object the files that it was made from, the source first.
@@ -196,8 +196,9 @@ check_tidy() {
   write_tidy_commands build/tidy
   mkdir -p "$cache"
   find "$cache" -type f -mtime +60 -delete
-  printf '%s\n' "${sources[@]}" | tidy_keys build/tidy >build/tidy/keys
-  # What has not been compiled yet has no key, and is looked at in any case.
+  # What has not been compiled as it is now has no key, and is looked at in any case.
+  for file in "${sources[@]}"; do [[ "$file" -nt build/.ninja_deps ]] || printf '%s\n' "$file"; done |
+    tidy_keys build/tidy >build/tidy/keys
   printf '%s\n' "${sources[@]}" | awk 'FILENAME == ARGV[1] { key[$2] = $1; next } { print ($0 in key ? key[$0] : "-"), $0 }' \
     build/tidy/keys /dev/stdin >build/tidy/sources
   mapfile -t known < <(while read -r key file; do [[ ! -e $cache/$key ]] || printf '%s\n' "$file"; done <build/tidy/sources)

@@ -142,9 +142,16 @@ absl::Status Rendezvous::WrongRail(std::size_t rail, std::size_t right) const {
 }
 
 absl::Status Rendezvous::AddCandidate(std::unique_ptr<Channel> control, std::size_t rail) {
-  auto connection = Wrap(std::move(control));
-  if (!connection.ok()) return connection.status();
   if (candidates_.size() == kMostCandidates) candidates_.erase(candidates_.begin());
+  auto connection = Wrap(std::move(control));
+  if (absl::IsResourceExhausted(connection.status()) && !candidates_.empty()) {
+    // Too many at once, perhaps all of them strangers: the one that has had the most time makes room, and this one, which
+    // is turned away, may come again.
+    candidates_.erase(candidates_.begin());
+    HintAtFailure(connection.status());
+    return absl::OkStatus();
+  }
+  if (!connection.ok()) return connection.status();
   candidates_.push_back(std::make_unique<Candidate>(role_, options_.pre_shared_key, *std::move(connection),
                                                     absl::Now() + options_.handshake_timeout));
   if (rail == 0) return absl::OkStatus();

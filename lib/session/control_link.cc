@@ -126,7 +126,9 @@ void ControlLink::TakeBack() {
 std::optional<ControlMessage> ControlLink::Receive() {
   TakeBack();
   Completion completion;
-  while (NextCompletion(completion)) {
+  // A peer that tells keys without end must not keep the caller here.
+  std::uint32_t learnt = 0;
+  while (learnt < kReceives && NextCompletion(completion)) {
     if (completion.status != CompletionStatus::kOk) break;
     if (completion.opcode != Opcode::kReceive) {
       --sends_in_use_;
@@ -137,6 +139,7 @@ std::optional<ControlMessage> ControlLink::Receive() {
     if (!is_keys) return message;
     if (!LearnKeys(message->payload)) return std::nullopt;
     TakeBack();
+    ++learnt;
   }
   PostSends();
   if (channel_.broken()) {

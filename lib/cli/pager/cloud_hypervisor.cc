@@ -76,6 +76,11 @@ absl::StatusOr<Migration> ParseMigration(std::string_view config, std::string_vi
   if (const Json* const vm_config = FindKey(json, "vm_config"); vm_config != nullptr) {
     if (absl::Status supported = CheckVmConfig(*vm_config); !supported.ok()) return supported;
     migration.warning = WarningFor(*vm_config);
+  } else {
+    migration.warning =
+        "the migration's configuration has no \"vm_config\", so nobody has looked for what is not supported: "
+        "hugetlbfs, "
+        "prefault, devices that are passed through or live in another process";
   }
   for (const Json& mapping : *mappings) {
     const auto slot = ParseSlot(mapping);

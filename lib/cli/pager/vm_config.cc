@@ -90,6 +90,12 @@ absl::Status CheckVmConfig(const Json& vm_config) {
 }
 
 std::string WarningFor(const Json& vm_config) {
+  const Json& method = At(At(vm_config, "memory"), "hotplug_method");
+  if (method.is_string() && method.get<std::string>() == "VirtioMem") {
+    return "the guest has memory that can be unplugged (--memory hotplug_method=virtio-mem): leave its size alone "
+           "until "
+           "the pager has ended, since a page that is taken out of the memory file may end the paging";
+  }
   if (At(vm_config, "balloon").empty()) return "";
   return "the guest has a balloon (--balloon): leave its size alone until the pager has ended, since a page that is "
          "taken out of the memory file may end the paging";

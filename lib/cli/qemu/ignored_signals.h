@@ -7,8 +7,8 @@
 
 namespace farfault {
 
-/// While this object lives, what a user or a closing terminal sends does not end the process: between the stop of a
-/// guest and the arrival of its last page that would leave it nowhere. One at a time.
+/// While this object lives, what a user or a closing terminal or pipe sends does not end the process: between the stop
+/// of a guest and the arrival of its last page that would leave it nowhere. One at a time.
 class IgnoredSignals {
  public:
   IgnoredSignals() {
@@ -23,8 +23,8 @@ class IgnoredSignals {
   }
 
  private:
-  static constexpr std::array<int, 3> kSignals = {SIGINT, SIGTERM, SIGHUP};
-  std::array<struct sigaction, 3> before_{};
+  static constexpr std::array<int, 4> kSignals = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+  std::array<struct sigaction, 4> before_{};
 };
 
 }  // namespace farfault

@@ -44,6 +44,8 @@ absl::StatusOr<QemuMigrationReport> QemuMigration::Run() {
   if (!drained.ok()) return drained.status();
   report_.total = absl::Now() - start;
   report_.stats = *std::move(drained);
+  // It may want to move on by QEMU's own means. Now that all of its pages are there QEMU listens.
+  destination_->PutBack().IgnoreError();
   uninterrupted_.reset();
   if (!started_.ok()) {
     return absl::Status(started_.code(),
@@ -209,9 +211,16 @@ absl::Status QemuMigration::StartGuest() {
 absl::Status QemuMigration::GoOnAtSource(const absl::Status& why) {
   if (session_ != nullptr) session_->Cancel();
   session_.reset();
-  uninterrupted_.reset();
-  const std::string reason(StatusText(why));
   if (!source_) return why;
+  absl::Status outcome = GiveGuestBack(why);
+  // Best effort: whoever cannot be told has ended, and a destination that has is started anew.
+  source_->PutBack().IgnoreError();
+  uninterrupted_.reset();
+  return outcome;
+}
+
+absl::Status QemuMigration::GiveGuestBack(const absl::Status& why) {
+  const std::string reason(StatusText(why));
   if (sending_ && destination_) {
     // It does not listen while it waits for a page that does not come.
     if (absl::Status gone = destination_->Quit(std::min(options_.timeout, kQuitPatience)); !gone.ok()) {
@@ -221,7 +230,10 @@ absl::Status QemuMigration::GoOnAtSource(const absl::Status& why) {
       server_.Hint(std::string(StatusText(ended)));
     }
   }
-  if (paused_by_user_) return absl::Status(why.code(), fmt::format("{}; the guest stays paused at the source", reason));
+  if (paused_by_user_) {
+    return absl::Status(why.code(),
+                        fmt::format("{}; the guest stays paused at the source, where cont lets it go on", reason));
+  }
   if (!stopped_) return NothingStopped(why);
   if (absl::Status resumed = source_->ContinueSoon(options_.timeout); !resumed.ok()) {
     return absl::DataLossError(fmt::format(

@@ -85,6 +85,7 @@ class QemuMigration {
   absl::Status SwitchOver();
   absl::Status StartGuest();
   absl::Status GoOnAtSource(const absl::Status& why);
+  absl::Status GiveGuestBack(const absl::Status& why);
   absl::Status NothingStopped(const absl::Status& why);
 
   QemuMigrationOptions options_;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
@@ -132,12 +133,28 @@ absl::Status QemuMonitor::ListenForState(const std::string& uri) {
   return client_.Execute("migrate-incoming", {{"uri", uri}}).status();
 }
 
+absl::Status QemuMonitor::PutBack() {
+  const json off = {{"capabilities",
+                     {{{"capability", "x-ignore-shared"}, {"state", false}},
+                      {{"capability", "pause-before-switchover"}, {"state", false}}}}};
+  return client_.Execute("migrate-set-capabilities", off).status();
+}
+
+absl::StatusOr<bool> QemuMonitor::HasSentAll() {
+  const auto state = SendingState();
+  if (absl::IsAborted(state.status())) return false;
+  if (!state.ok()) return state.status();
+  return *state == "completed";
+}
+
 absl::Status QemuMonitor::BeginSending(const std::string& uri) {
   return client_.Execute("migrate", {{"uri", uri}}).status();
 }
 
+// QEMU hears nothing while it drains the guest's disks, which may take long.
 absl::StatusOr<std::string> QemuMonitor::SendingState() {
-  auto progress = client_.Execute("query-migrate");
+  auto progress = client_.Execute("query-migrate", json::object(), kHearing);
+  if (absl::IsDeadlineExceeded(progress.status())) return "busy";
   if (!progress.ok()) return progress.status();
   std::string state = Text(*progress, "status");
   if (state != "failed" && state != "cancelled") return state;
@@ -148,12 +165,15 @@ absl::StatusOr<std::string> QemuMonitor::SendingState() {
 
 absl::StatusOr<absl::Time> QemuMonitor::WaitUntilStopped(absl::Duration timeout) {
   const absl::Time start = absl::Now();
+  // Not while it still connects: the guest would stand still for that.
+  absl::Time settling = absl::InfiniteFuture();
   bool stopped = false;
   for (absl::Time running = start;;) {
     const absl::Time now = absl::Now();
     const auto state = SendingState();
     if (!state.ok()) return state.status();
     if (*state == "pre-switchover") return running;
+    if (*state == "active") settling = std::min(settling, now);
     if (now > start + timeout) {
       return absl::DeadlineExceededError(
           fmt::format("the {}'s QEMU has been sending what is not RAM for {}, and is "
@@ -161,7 +181,7 @@ absl::StatusOr<absl::Time> QemuMonitor::WaitUntilStopped(absl::Duration timeout)
                       who(), absl::FormatDuration(timeout), *state));
     }
     if (!stopped) running = now;
-    if (!stopped && now > start + kSettling) {
+    if (!stopped && now > settling + kSettling) {
       if (absl::Status status = Stop(timeout); !status.ok()) return status;
       stopped = true;
     }
@@ -212,15 +232,13 @@ absl::Status QemuMonitor::CancelSending(absl::Duration timeout) {
   const absl::Time deadline = absl::Now() + timeout;
   static_cast<void>(client_.Execute("migrate_cancel"));  // Refused where there is nothing to cancel.
   for (;;) {
-    auto progress = client_.Execute("query-migrate");
-    if (!progress.ok()) return progress.status();
-    const std::string state = Text(*progress, "status");
-    if (state.empty() || state == "none" || state == "completed" || state == "failed" || state == "cancelled") {
-      return absl::OkStatus();
-    }
+    const auto state = SendingState();
+    if (absl::IsAborted(state.status())) return absl::OkStatus();
+    if (!state.ok()) return state.status();
+    if (state->empty() || *state == "none" || *state == "completed") return absl::OkStatus();
     if (absl::Now() > deadline) {
       return absl::DeadlineExceededError(
-          fmt::format("the {}'s QEMU does not end its migration: it is '{}'", who(), state));
+          fmt::format("the {}'s QEMU does not end its migration: it is '{}'", who(), *state));
     }
     absl::SleepFor(kSlowPoll);
   }

@@ -34,6 +34,8 @@ class QemuMonitor {
   /// Switches on that shared RAM is left out of the migration, and at the source that the migration waits for us between
   /// stopping the guest and saving its devices. kUnimplemented: this QEMU cannot.
   absl::Status SetUp(bool source);
+  /// Switches both off again: a migration that QEMU makes on its own would leave the RAM out, and wait for ever.
+  absl::Status PutBack();
 
   /// The drives, separated by commas, whose reads reach the guest's RAM without a page-table entry to tell of it
   /// (O_DIRECT).
@@ -58,6 +60,8 @@ class QemuMonitor {
   /// Sends the rest, which is the state of the devices, and waits until it is away, or until `go_on` says why not to
   /// wait. kAborted: QEMU's reason.
   absl::Status FinishSending(absl::Duration timeout, absl::FunctionRef<absl::Status()> go_on);
+  /// Whether the last migration from here went to its end.
+  absl::StatusOr<bool> HasSentAll();
   /// Waits until the state has been loaded and the guest is paused. QEMU hears nothing while it loads, and may wait for
   /// pages of the guest then.
   absl::Status WaitForState(absl::Duration timeout, absl::FunctionRef<absl::Status()> go_on);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/time/clock.h"
 #include "lib/cli/qemu/qemu_monitor.h"
 #include "lib/util/status_text.h"
@@ -23,18 +24,17 @@ absl::StatusOr<QemuMonitor> Connect(const char* who, const std::string& path) {
 }
 
 // A QEMU that has sent its devices' state has given its guest away; before that, and when it has been told to go on
-// since, the guest is its own and writes to the file.
+// since, the guest is its own and writes to the file. One whose migration failed while it was paused is 'postmigrate', too.
 absl::Status CheckHasLeft(QemuMonitor& source) {
   const auto state = source.RunState();
   if (!state.ok()) return state.status();
-  if (*state == "postmigrate") return absl::OkStatus();
-  std::string go_on = *state == "running" ? "" : ", and let the guest go on at the source (cont)";
-  // It waits for the rest of its migration.
-  if (*state == "finish-migrate") go_on = ", and let the guest go on at the source (migrate_cancel, and cont)";
-  return absl::FailedPreconditionError(
-      fmt::format("the source's guest is '{}' and not 'postmigrate': it has not been handed over, so there is nothing "
-                  "to resume. End the QEMU that waits at the destination{}",
-                  *state, go_on));
+  const auto sent = source.HasSentAll();
+  if (!sent.ok()) return sent.status();
+  if (*state == "postmigrate" && *sent) return absl::OkStatus();
+  return absl::FailedPreconditionError(fmt::format(
+      "the source's guest is '{}' and {}: it has not been handed over, so there is nothing to resume. End the "
+      "QEMU that waits at the destination, and let the guest go on at the source: migrate_cancel, then cont",
+      *state, *sent ? "not 'postmigrate'" : "its migration has not gone to its end"));
 }
 
 absl::StatusOr<std::string> FindRam(QemuMonitor& source, const std::string& named) {
@@ -46,14 +46,13 @@ absl::StatusOr<std::string> FindRam(QemuMonitor& source, const std::string& name
 }
 
 // Whether the guest was paused there still. Only now that its pages come is it sure that QEMU listens.
-absl::StatusOr<bool> Start(const std::string& path, const SourceSession& session) {
+absl::StatusOr<bool> Start(const std::string& path, absl::Duration timeout, absl::FunctionRef<absl::Status()> served) {
   auto destination = Connect("destination", path);
   if (!destination.ok()) return destination.status();
   auto state = destination->RunState();
   if (!state.ok()) return state.status();
   if (*state == "inmigrate") {
-    const auto served = [&session] { return session.status(); };
-    if (absl::Status loaded = destination->WaitForState(kMonitorPatience, served); !loaded.ok()) return loaded;
+    if (absl::Status loaded = destination->WaitForState(timeout, served); !loaded.ok()) return loaded;
   } else if (*state != "paused" && *state != "prelaunch") {
     return false;
   }
@@ -85,13 +84,17 @@ absl::StatusOr<ResumeReport> ResumeMigration(ResumeOptions options) {
   if (!session.ok()) return session.status();
   if (absl::Status switched = (*session)->SwitchOver(); !switched.ok()) return switched;
   absl::StatusOr<bool> started = false;
-  if (!options.destination_qmp.empty()) started = Start(options.destination_qmp, **session);
+  const bool starts = !options.destination_qmp.empty();
+  const absl::Duration timeout = options.server.prepare_timeout;
+  if (starts) started = Start(options.destination_qmp, timeout, [&] { return (*session)->status(); });
   auto stats = server.Drain(*std::move(session), ram);
   if (!stats.ok()) return stats.status();
+  // It may have been deaf for as long as its pages took to come.
+  if (starts && !started.ok()) started = Start(options.destination_qmp, timeout, [] { return absl::OkStatus(); });
   if (!started.ok()) {
     return absl::Status(started.status().code(),
                         fmt::format("all of the guest's memory is at the destination, but whether it runs there is not "
-                                    "known: {}",
+                                    "known (query-status there tells, and cont runs it): {}",
                                     StatusText(started.status())));
   }
   report.started = *started;

@@ -87,22 +87,20 @@ void ProgressBar::Update(std::string_view label, std::uint64_t done, std::uint64
   last_drawn_ = now;
   const Progress progress{label_, done, total, now - step_began_};
   if (style_ == Style::kBar) {
-    fmt::print(out_, "\r\033[K{}", RenderProgress(progress, Columns()));
+    Write(fmt::format("\r\033[K{}", RenderProgress(progress, Columns())));
     on_screen_ = true;
   } else if (new_step || total == 0) {
-    fmt::print(out_, "{}\n", label_);
+    Write(fmt::format("{}\n", label_));
   } else {
-    fmt::print(out_, "{}: {} of {}\n", label_, FormatBytes(done), FormatBytes(total));
+    Write(fmt::format("{}: {} of {}\n", label_, FormatBytes(done), FormatBytes(total)));
   }
-  std::fflush(out_);
 }
 
 void ProgressBar::Say(std::string_view line) {
   if (style_ == Style::kSilent) return;
   MutexLock lock(&mutex_);
   ClearLocked();
-  fmt::print(out_, "{}\n", line);
-  std::fflush(out_);
+  Write(fmt::format("{}\n", line));
 }
 
 void ProgressBar::Clear() {
@@ -110,10 +108,15 @@ void ProgressBar::Clear() {
   ClearLocked();
 }
 
+// A terminal that has closed must not end what goes on: fmt::print would throw.
+void ProgressBar::Write(std::string_view text) {
+  static_cast<void>(std::fwrite(text.data(), 1, text.size(), out_));
+  static_cast<void>(std::fflush(out_));
+}
+
 void ProgressBar::ClearLocked() {
   if (!on_screen_) return;
-  fmt::print(out_, "\r\033[K");
-  std::fflush(out_);
+  Write("\r\033[K");
   on_screen_ = false;
 }
 

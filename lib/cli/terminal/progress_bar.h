@@ -51,6 +51,7 @@ class ProgressBar {
 
  private:
   std::size_t Columns() const;
+  void Write(std::string_view text) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ClearLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Style style_;

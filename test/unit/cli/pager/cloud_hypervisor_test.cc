@@ -94,6 +94,19 @@ TEST_CASE("a guest that has what does not wait for its pages is refused with the
   refused_backend(R"("net":[{"vhost_user":true,"vhost_socket":"/run/net"}])", "--net vhost_user=on");
 }
 
+TEST_CASE("memory that can be unplugged, and a guest nobody knows anything of, are paged with a warning",
+          "[cli][pager]") {
+  const auto pluggable = OfGuest(R"("memory":{"size":12288,"hotplug_method":"VirtioMem"})");
+  REQUIRE(pluggable.ok());
+  CHECK(pluggable->warning.find("hotplug_method=virtio-mem") != std::string::npos);
+  const auto acpi = OfGuest(R"("memory":{"size":12288,"hotplug_method":"Acpi"})");
+  REQUIRE(acpi.ok());
+  CHECK(acpi->warning.empty());
+  const auto unknown = ParseMigration(fmt::format("{{{}}}", kMappings), "");
+  REQUIRE(unknown.ok());
+  CHECK(unknown->warning.find("no \"vm_config\"") != std::string::npos);
+}
+
 TEST_CASE("a guest with a balloon is paged, with a warning", "[cli][pager]") {
   const auto plain =
       OfGuest(R"("memory":{"size":4096,"hugepages":false,"prefault":false,"zones":null},"devices":null,"fs":[],)"

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "test/unit/cli/qemu/fake_qmp.h"
 
 namespace farfault {
@@ -127,9 +128,16 @@ TEST_CASE("a guest is stopped by its QEMU, or by us when that does not come to i
   std::atomic<int> stops = 0;
   std::atomic<int> asked = 0;
   std::atomic<bool> busy = false;
+  std::atomic<bool> stopped_early = false;
+  const absl::Time connected = absl::Now() + absl::Milliseconds(1500);
   FakeQmp qemu(FakeQmp::Greeting(), [&](const json& command) {
     stops += command.at("execute") == "stop" ? 1 : 0;
     if (command.at("execute") != "query-migrate") return Lines{FakeQmp::Answer(command)};
+    // Connecting takes longer than settling may.
+    if (busy && absl::Now() < connected) {
+      stopped_early = stopped_early || stops > 0;
+      return Lines{FakeQmp::Answer(command, {{"status", "setup"}})};
+    }
     const bool active = busy ? stops == 0 : ++asked < 3;
     return Lines{FakeQmp::Answer(command, {{"status", active ? "active" : "pre-switchover"}})};
   });
@@ -142,6 +150,7 @@ TEST_CASE("a guest is stopped by its QEMU, or by us when that does not come to i
     busy = true;
     CHECK(monitor.WaitUntilStopped(kLong).ok());
     CHECK(stops == 1);
+    CHECK_FALSE(stopped_early);
   }
 }
 
