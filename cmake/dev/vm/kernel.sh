@@ -4,8 +4,6 @@
 # What a machine needs beyond what is built into Debian's kernel. rdma_rxe asks for crc32 only when it runs.
 VM_MODULES="crc32_generic virtio_net virtio_rng 9pnet_virtio 9p overlay
   rdma_rxe ib_uverbs rdma_ucm ib_umad veth dummy sch_netem"
-# What some processors do without. An emulated one has AMD's virtualisation, so that /dev/kvm is there whatever the host.
-VM_OPTIONAL_MODULES="kvm_amd kvm_intel"
 # The first with PAGEMAP_SCAN, which dirty tracking uses.
 VM_OLDEST_KERNEL=6.7
 VM_CACHE=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/farfault/vm
@@ -20,7 +18,7 @@ find_kernel() {
   local cache lock PATH=$PATH:/usr/sbin:/sbin
   [[ $(uname -m) == x86_64 ]] || die "./dev vm needs an x86-64 machine, this is $(uname -m)"
   # Another list of modules makes another cache.
-  cache=$VM_CACHE/$(cksum <<<"$VM_MODULES $VM_OPTIONAL_MODULES" | cut -d' ' -f1)
+  cache=$VM_CACHE/$(cksum <<<"$VM_MODULES" | cut -d' ' -f1)
   mkdir -p "$cache" || die "the cache $cache cannot be made" "XDG_CACHE_HOME says where it goes"
   exec {lock}>"$cache.lock"
   flock "$lock"
@@ -82,24 +80,13 @@ download() {
 
 # unpack_kernel DIR VERSION: takes from what was downloaded the kernel, busybox, and the modules in their order.
 unpack_kernel() {
-  local work=$1 version=$2
+  local work=$1 version=$2 module name
   local from=$work/download
   cp "$from/bin/busybox" "$work/busybox" 2>/dev/null || cp "$from/usr/bin/busybox" "$work/busybox"
   # Debian 13 has it all below /usr, where depmod does not look.
   [[ -d $from/lib/modules ]] || ln -s usr/lib "$from/lib"
   depmod -b "$from" "$version" || die "depmod failed for kernel $version"
-  unpack_vmlinux "$from/boot/vmlinuz-$version" "$work/kernel" || cp "$from/boot/vmlinuz-$version" "$work/kernel"
-  # shellcheck disable=SC2086
-  unpack_modules "$work" "$version" optional $VM_OPTIONAL_MODULES
-  # shellcheck disable=SC2086
-  unpack_modules "$work" "$version" order $VM_MODULES
-}
-
-# unpack_modules DIR VERSION LIST MODULE...: the modules and what they need into DIR/modules, their order into LIST there.
-unpack_modules() {
-  local work=$1 version=$2 list=$3 from=$1/download module name
-  shift 3
-  for module in "$@"; do
+  for module in $VM_MODULES; do
     modprobe -d "$from" -S "$version" --show-depends "$module" || die "kernel $version has no module $module"
   done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' >"$work/modules.list"
   while read -r module; do
@@ -112,7 +99,8 @@ unpack_modules() {
     name=${name%.xz}
     echo "${name%.zst}"
   done <"$work/modules.list" >"$work/order"
-  mv "$work/order" "$work/modules/$list"
+  unpack_vmlinux "$from/boot/vmlinuz-$version" "$work/kernel" || cp "$from/boot/vmlinuz-$version" "$work/kernel"
+  mv "$work/order" "$work/modules/order"
 }
 
 # QEMU can start the kernel proper, which spares an emulated machine two seconds of unpacking it.
