@@ -145,8 +145,8 @@ absl::Status Rendezvous::AddCandidate(std::unique_ptr<Channel> control, std::siz
   if (candidates_.size() == kMostCandidates) candidates_.erase(candidates_.begin());
   auto connection = Wrap(std::move(control));
   if (absl::IsResourceExhausted(connection.status()) && !candidates_.empty()) {
-    // Too many at once, perhaps all of them strangers: the one that has had the most time makes room, and this one, which
-    // is turned away, may come again.
+    // Too many at once, perhaps all of them strangers: the one that has had the most time makes room, and this one,
+    // which is turned away, may come again.
     candidates_.erase(candidates_.begin());
     HintAtFailure(connection.status());
     return absl::OkStatus();

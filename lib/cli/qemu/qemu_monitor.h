@@ -31,8 +31,8 @@ class QemuMonitor {
   absl::StatusOr<QemuMachine> Describe();
   /// "running", "paused", "inmigrate", "postmigrate", …
   absl::StatusOr<std::string> RunState(absl::Duration timeout = absl::Seconds(10));
-  /// Switches on that shared RAM is left out of the migration, and at the source that the migration waits for us between
-  /// stopping the guest and saving its devices. kUnimplemented: this QEMU cannot.
+  /// Switches on that shared RAM is left out of the migration, and at the source that the migration waits for us
+  /// between stopping the guest and saving its devices. kUnimplemented: this QEMU cannot.
   absl::Status SetUp(bool source);
   /// Switches both off again: a migration that QEMU makes on its own would leave the RAM out, and wait for ever.
   absl::Status PutBack();
@@ -54,8 +54,8 @@ class QemuMonitor {
   absl::Status ListenForState(const std::string& uri);
   /// Begins to send what is not shared RAM, while the guest runs.
   absl::Status BeginSending(const std::string& uri);
-  /// Waits until little is left and QEMU has stopped the guest for it; a guest that is too busy for that is stopped by us.
-  /// Returns when it was last seen running. kAborted: QEMU's reason.
+  /// Waits until little is left and QEMU has stopped the guest for it; a guest that is too busy for that is stopped
+  /// by us. Returns when it was last seen running. kAborted: QEMU's reason.
   absl::StatusOr<absl::Time> WaitUntilStopped(absl::Duration timeout);
   /// Sends the rest, which is the state of the devices, and waits until it is away, or until `go_on` says why not to
   /// wait. kAborted: QEMU's reason.

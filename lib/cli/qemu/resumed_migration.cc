@@ -24,7 +24,8 @@ absl::StatusOr<QemuMonitor> Connect(const char* who, const std::string& path) {
 }
 
 // A QEMU that has sent its devices' state has given its guest away; before that, and when it has been told to go on
-// since, the guest is its own and writes to the file. One whose migration failed while it was paused is 'postmigrate', too.
+// since, the guest is its own and writes to the file. One whose migration failed while it was paused is
+// 'postmigrate', too.
 absl::Status CheckHasLeft(QemuMonitor& source) {
   const auto state = source.RunState();
   if (!state.ok()) return state.status();

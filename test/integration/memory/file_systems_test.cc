@@ -18,8 +18,8 @@
 #include "test/support/memory_machine.h"
 #include "test/support/skip.h"
 
-// Memory whose file lies on a file system with layers or subvolumes, where the kernel's lists of mappings need not name a
-// file as fstat does.
+// Memory whose file lies on a file system with layers or subvolumes, where the kernel's lists of mappings need not
+// name a file as fstat does.
 namespace farfault {
 namespace {
 

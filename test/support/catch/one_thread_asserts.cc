@@ -7,8 +7,8 @@
 namespace farfault {
 namespace {
 
-/// Catch2's assertions are not thread-safe before 3.9, and a case that breaks this rule passes except once in a thousand
-/// times. This makes it fail at every run: a thread must note what it saw, and the case check it after joining.
+/// Catch2's assertions are not thread-safe before 3.9, and a case that breaks this rule passes except once in many
+/// runs. This makes it fail at every run: a thread must note what it saw, and the case check it after joining.
 class OneThreadAsserts final : public Catch::EventListenerBase {
  public:
   using Catch::EventListenerBase::EventListenerBase;
