@@ -39,6 +39,8 @@ class Scene {
   std::unique_ptr<CommandProcess> StartNextPager(const std::vector<std::string>& more = {});
   /// A QEMU that waits for the guest, paged by `pager`, the last one.
   std::unique_ptr<QemuMachine> StartDestination(QemuMachine::Spec spec, CommandProcess& pager);
+  /// Where the last pager waits for a source.
+  const std::string& pager_address() const { return pager_address_; }
   /// `farfault qemu-migrate` from the one to the other, by the last pager.
   std::unique_ptr<CommandProcess> Migrate(const QemuMachine& source, const QemuMachine& destination,
                                           const std::vector<std::string>& more = {});

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "test/qemu/scene.h"
+#include "test/qemu/slow_relay.h"
 #include "test/support/qemu/qmp_proxy.h"
 
 // The pager of a guest that runs at its destination is killed before it has all of its memory.
@@ -56,10 +57,12 @@ TEST_CASE("a guest whose pager is killed in the middle of the push has every wor
   auto pager = scene.StartPager({"--state", state});
   spec.name = "destination";
   auto destination = scene.StartDestination(spec, *pager);
+  const SlowRelay relay(scene.pager_address());
   QmpProxy at_destination(scene.Path("destination.proxy"), destination->qmp_socket());
   at_destination.Hold("cont");
   auto migration =
-      scene.Migrate(*source, *destination, {"--prepage-time", "0s", "--destination-qmp", at_destination.path()});
+      scene.Migrate(*source, *destination,
+                    {"--prepage-time", "0s", "--destination-qmp", at_destination.path(), "--pager", relay.address()});
   REQUIRE(at_destination.WaitUntilHeld(kPatience));
   at_destination.Release();
   Kill(*pager);
