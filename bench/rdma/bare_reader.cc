@@ -20,8 +20,11 @@ absl::Status BareReader::Open(End& end, const std::string& url, const Region& re
   auto transport = MakeTransport(url);
   if (!transport.ok()) return transport.status();
   end.transport = *std::move(transport);
-  auto memory = own_memory ? Mapping::Anonymous(region.length)
-                           : Mapping::Map({.length = region.length, .flags = MAP_SHARED, .fd = region.fd});
+  auto memory =
+      own_memory
+          ? Mapping::Anonymous(region.length)
+          : Mapping::Map(
+                {.length = region.length, .protection = PROT_READ | PROT_WRITE, .flags = MAP_SHARED, .fd = region.fd});
   if (!memory.ok()) return memory.status();
   end.memory = *std::move(memory);
   // Nothing of it is a hole, and every page has bytes of its own.
