@@ -79,8 +79,7 @@ absl::StatusOr<Migration> ParseMigration(std::string_view config, std::string_vi
   } else {
     migration.warning =
         "the migration's configuration has no \"vm_config\", so nobody has looked for what is not supported: "
-        "hugetlbfs, "
-        "prefault, devices that are passed through or live in another process";
+        "hugetlbfs, prefault, devices that are passed through or live in another process";
   }
   for (const Json& mapping : *mappings) {
     const auto slot = ParseSlot(mapping);

@@ -176,9 +176,8 @@ absl::StatusOr<absl::Time> QemuMonitor::WaitUntilStopped(absl::Duration timeout)
     if (*state == "active") settling = std::min(settling, now);
     if (now > start + timeout) {
       return absl::DeadlineExceededError(
-          fmt::format("the {}'s QEMU has been sending what is not RAM for {}, and is "
-                      "still '{}'",
-                      who(), absl::FormatDuration(timeout), *state));
+          fmt::format("the {}'s QEMU has been sending what is not RAM for {}, and is still '{}'", who(),
+                      absl::FormatDuration(timeout), *state));
     }
     if (!stopped) running = now;
     if (!stopped && now > settling + kSettling) {
@@ -199,9 +198,8 @@ absl::Status QemuMonitor::FinishSending(absl::Duration timeout, absl::FunctionRe
     if (*state == "completed") return absl::OkStatus();
     if (absl::Now() > deadline) {
       return absl::DeadlineExceededError(
-          fmt::format("the {}'s QEMU has been sending the state of its devices for {}, "
-                      "and is still '{}'",
-                      who(), absl::FormatDuration(timeout), *state));
+          fmt::format("the {}'s QEMU has been sending the state of its devices for {}, and is still '{}'", who(),
+                      absl::FormatDuration(timeout), *state));
     }
     if (absl::Status useless = go_on(); !useless.ok()) return useless;
     absl::SleepFor(kPoll);
