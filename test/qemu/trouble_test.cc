@@ -14,6 +14,14 @@ namespace {
 
 constexpr absl::Duration kPatience = Scene::kPatience;
 
+/// A guest that runs at the source, and a destination with its pager that waits for it.
+struct ReadyToMove {
+  Scene scene;
+  std::unique_ptr<QemuMachine> source = scene.StartGuest(scene.Spec("source"));
+  std::unique_ptr<CommandProcess> pager = scene.StartPager();
+  std::unique_ptr<QemuMachine> destination = scene.StartDestination(scene.Spec("destination"), *pager);
+};
+
 enum class End { kSource, kDestination };
 enum class Trouble { kRefused, kLate };
 
@@ -61,10 +69,8 @@ TEST_CASE("a command that QEMU refuses or answers late leaves the guest at the s
 }
 
 TEST_CASE("a guest that may have been started at the destination is served, whatever is answered") {
-  Scene scene;
-  auto source = scene.StartGuest(scene.Spec("source"));
-  auto pager = scene.StartPager();
-  auto destination = scene.StartDestination(scene.Spec("destination"), *pager);
+  ReadyToMove ready;
+  auto& [scene, source, pager, destination] = ready;
   QmpProxy at_destination(scene.Path("destination.proxy"), destination->qmp_socket());
   at_destination.AnswerLate("cont");
   auto migration =
@@ -102,10 +108,8 @@ TEST_CASE("a QEMU or pager that ends during the switchover is named, and the gue
 }
 
 TEST_CASE("a source that ends while pages are sent ahead is not said to run on") {
-  Scene scene;
-  auto source = scene.StartGuest(scene.Spec("source"));
-  auto pager = scene.StartPager();
-  auto destination = scene.StartDestination(scene.Spec("destination"), *pager);
+  ReadyToMove ready;
+  auto& [scene, source, pager, destination] = ready;
   auto migration = scene.Migrate(*source, *destination, {"--prepage-time", "30s", "--prepage-bytes", "1TiB"});
   REQUIRE(migration->WaitForErr("pre-paging", kPatience));
   source->process().Signal(SIGKILL);
@@ -113,10 +117,8 @@ TEST_CASE("a source that ends while pages are sent ahead is not said to run on")
 }
 
 TEST_CASE("a destination that ends as it is told to run the guest leaves the way back to the user") {
-  Scene scene;
-  auto source = scene.StartGuest(scene.Spec("source"));
-  auto pager = scene.StartPager();
-  auto destination = scene.StartDestination(scene.Spec("destination"), *pager);
+  ReadyToMove ready;
+  auto& [scene, source, pager, destination] = ready;
   QmpProxy at_destination(scene.Path("destination.proxy"), destination->qmp_socket());
   at_destination.Hold("cont");
   auto migration = scene.Migrate(
