@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # vm_hosts.sh DEV: sessions between two machines of ./dev vm, over RDMA: every method of the demo on a sound link and on one
-# that loses packets, and devices of different MTU.
+# that loses packets, devices of different MTU, and a link that goes dead.
 set -euo pipefail
 DEV=$1
 BUILD=$(dirname "$DEV")/build
@@ -31,6 +31,9 @@ tc qdisc replace dev eth0 root netem delay 2ms loss 1%
 demo
 tc qdisc del dev eth0 root
 farfault serve small --listen "verbs://$FARFAULT_ADDRESS:7000" --once 2>/dev/null || exit 12
+# Nothing is asked of the device from here on: only the question after some seconds of silence can find out.
+farfault serve large --listen "verbs://$FARFAULT_ADDRESS:7000" --once >dead-source.err 2>&1
+echo $? >dead-source.status
 EOT
 cat >destination.sh <<'EOT'
 set -u
@@ -46,6 +49,17 @@ demo 4M >lossy.json
 tc qdisc del dev eth0 root
 ip link set eth0 mtu 1500
 fetch --rest --json >mtu.json || exit 22
+fetch --threads 1 >dead-destination.err 2>&1 &
+until grep -q 'over RDMA device' dead-destination.err; do sleep 0.1; done
+kill -STOP $!
+tc qdisc replace dev eth0 root netem loss 100%
+for ((tries = 0; tries < 600; ++tries)); do
+  [[ ! -s dead-source.status ]] || break
+  sleep 0.2
+done
+kill -CONT $!
+wait $!
+echo $? >dead-destination.status
 EOT
 
 failed=0
@@ -59,6 +73,7 @@ times() { grep -cs -- "$1" "$2" || true; }
 
 status=0
 head -c 4000000 "$BUILD/bin/farfault" >small
+head -c 200000000 /dev/zero >large
 "$DEV" vm --hosts 2 --time 1400 \
   --source 'exec bash source.sh' --destination 'exec bash destination.sh' >out 2>err || status=$?
 expect "the exit status" 0 "$status"
@@ -72,6 +87,10 @@ for link in plain lossy; do
 done
 expect "the smaller MTU of both ends" 1 "$(times '"mtu": 1024,' mtu.json)"
 expect "the image over it" 1 "$(times "\"sha256\": \"$(sha256sum <small | cut -d' ' -f1)\"" mtu.json)"
+for end in source destination; do
+  expect "the exit status of the $end of a link that goes dead" 1 "$(cat dead-$end.status 2>&1)"
+  expect "what the $end says of it" 1 "$(times 'the peer does not answer any more' dead-$end.err)"
+done
 
 ((failed == 0)) || { tail -n 30 out err | cat -v; }
 exit $failed

@@ -14,6 +14,8 @@ class TwoRails {
 
   /// Where to listen, at ports of the system's choice.
   std::string listen() const { return first_ + ":0?rail=" + second_host_; }
+  /// The same for `farfault demo --transport`.
+  std::string demo_transport() const { return first_.substr(0, first_.find(':')) + "?rail=" + second_host_; }
   /// What sessions say that the second rail goes over.
   const std::string& second_path() const { return second_path_; }
   /// Ends what goes over the second rail, for good. `address` is where the listening end is: it names both ports.

@@ -1,52 +1,18 @@
-#include <unistd.h>
-
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <csignal>
-#include <cstddef>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
-#include <span>
 #include <string>
 #include <vector>
 
-#include "lib/cli/sha256.h"
-#include "lib/util/splitmix.h"
 #include "test/integration/cli/command.h"
+#include "test/integration/cli/served_file.h"
 
 namespace farfault {
 namespace {
-
-/// A file that goes away with this object.
-class TemporaryFile {
- public:
-  explicit TemporaryFile(std::size_t bytes, const std::string& name = "image")
-      : path_(std::filesystem::temp_directory_path() / ("farfault-" + std::to_string(getpid()) + "-" + name)) {
-    SplitMix64 random(bytes + 1);
-    contents_.resize(bytes);
-    for (char& c : contents_) c = static_cast<char>(random.Next());
-    std::ofstream(path_, std::ios::binary) << contents_;
-  }
-  ~TemporaryFile() { std::filesystem::remove(path_); }
-  std::string path() const { return path_; }
-  const std::string& contents() const { return contents_; }
-  std::string sha256() const { return Sha256(std::as_bytes(std::span(contents_)), nullptr).value(); }
-
- private:
-  std::filesystem::path path_;
-  std::string contents_;
-};
-
-/// The address that `serve` says it waits at.
-std::string AddressOf(CommandProcess& serve) {
-  REQUIRE(serve.WaitForErr("waiting for a destination at ", kPatience));
-  const std::string err = serve.Err();
-  const std::size_t begin = err.find("tcp://");
-  return err.substr(begin, err.find(' ', begin) - begin);
-}
 
 TEST_CASE("fetch sees the same bytes by every pattern, pushed or not") {
   // Not a whole number of pages, one byte, exactly one page, several huge pages.
