@@ -48,7 +48,7 @@ absl::Status DemoRun::Start() {
   if (absl::Status started = two_hosts() ? ReachSource() : StartSource(); !started.ok()) return started;
   if (absl::Status found = FindHost(); !found.ok()) return found;
 
-  if (const absl::Status status = source_->Send("plan", {{"guest", guest_}}); !status.ok()) return status;
+  if (const absl::Status status = Tell(*source_, "source", "plan", {{"guest", guest_}}); !status.ok()) return status;
   std::vector<Awaited> ready = {{source_.get(), "source", "ready", {}}};
   if (const absl::Status status = Await(ready, "source"); !status.ok()) return status;
   program_summary_ = fmt::format("{} files, {} of text", FormatCount(ready[0].reply["files"].get<std::uint64_t>()),
@@ -137,7 +137,7 @@ absl::Status DemoRun::StartDestination(std::size_t index, const MovePlan& plan) 
     if (!process.ok()) return process.status();
     destination_process_ = *std::move(process);
   }
-  return destinations_[index]->Send("plan", {{"guest", guest_}, {"plan", plan}});
+  return Tell(*destinations_[index], "destination", "plan", {{"guest", guest_}, {"plan", plan}});
 }
 
 absl::StatusOr<MethodResult> DemoRun::Move(std::size_t index) {
@@ -157,7 +157,7 @@ absl::StatusOr<MethodResult> DemoRun::Move(std::size_t index) {
     if (!clock.ok()) return clock.status();
     source_clock_ = *clock;
   }
-  if (absl::Status status = source_->Send("move", {{"plan", plan}}); !status.ok()) return status;
+  if (absl::Status status = Tell(*source_, "source", "move", {{"plan", plan}}); !status.ok()) return status;
   std::vector<Awaited> moved = {{source_.get(), "source", "moved", {}}, {destination, "destination", "moved", {}}};
   if (absl::Status status = Await(moved, title); !status.ok()) return status;
   result.source = moved[0].reply["report"].get<SourceReport>();
@@ -165,10 +165,12 @@ absl::StatusOr<MethodResult> DemoRun::Move(std::size_t index) {
   result.destination.connection["path"] = path_;
   AddPushedBytes(result.source.rails, result.destination.connection["rails"]);
 
-  if (absl::Status status = source_->Send("digest", {{"two_hosts", two_hosts()}}); !status.ok()) return status;
+  if (absl::Status status = Tell(*source_, "source", "digest", {{"two_hosts", two_hosts()}}); !status.ok()) {
+    return status;
+  }
   std::vector<Awaited> digested = {{source_.get(), "source", "digested", {}}};
   if (absl::Status status = Await(digested, title); !status.ok()) return status;
-  if (absl::Status status = destination->Send("verify"); !status.ok()) return status;
+  if (absl::Status status = Tell(*destination, "destination", "verify"); !status.ok()) return status;
   std::vector<Awaited> verified = {{destination, "destination", "verified", {}}};
   if (absl::Status status = Await(verified, title); !status.ok()) return status;
   result.verdict = verified[0].reply["verdict"].get<Verdict>();
@@ -198,9 +200,21 @@ void DemoRun::ToOwnClock(MethodResult& result) const {
 }
 
 absl::Status DemoRun::TakeBookkeeping(std::string_view kind, const nlohmann::json& line) {
-  if (kind == "ledger_complete") return destinations_.back()->Send("ledger");
+  if (kind == "ledger_complete") return Tell(*destinations_.back(), "destination", "ledger");
   return RemoteCopy::Apply(line,
                            kind == "ledger" ? judge_->ledger_bytes() : std::as_writable_bytes(judge_->page_digests()));
+}
+
+// A process that has ended cannot be told anything, and may have said before why.
+absl::Status DemoRun::Tell(RoleLink& link, std::string_view role, std::string_view kind, nlohmann::json body) {
+  absl::Status sent = link.Send(kind, std::move(body));
+  if (!absl::IsUnavailable(sent)) return sent;
+  for (;;) {
+    const absl::StatusOr<nlohmann::json> line = link.Receive(absl::Now() + absl::Seconds(1));
+    if (!line.ok()) return absl::UnavailableError(FateOf(role));
+    if ((*line)["kind"] != "error") continue;
+    return absl::InternalError(fmt::format("{}: {}", role, (*line)["text"].get<std::string>()));
+  }
 }
 
 absl::Status DemoRun::Await(std::vector<Awaited>& awaited, const std::string& title) {

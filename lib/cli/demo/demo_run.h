@@ -67,6 +67,8 @@ class DemoRun {
   std::string ListenAddress(std::size_t index) const;
   MovePlan PlanOf(const Method& method, std::size_t index) const;
   absl::Status StartDestination(std::size_t index, const MovePlan& plan);
+  absl::Status Tell(RoleLink& link, std::string_view role, std::string_view kind,
+                    nlohmann::json body = nlohmann::json::object());
   absl::Status Await(std::vector<Awaited>& awaited, const std::string& title);
   absl::Status Take(Awaited& from, const std::string& title);
   absl::Status WithOtherComplaint(absl::Status first, const Awaited& from, std::vector<Awaited>& awaited);
