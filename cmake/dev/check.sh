@@ -168,7 +168,7 @@ tidy_keys() {
     FNR == 1 { file++ }
     file == 1 { wanted[$0] = 1; next }
     file == 2 { digest[substr($0, 43)] = substr($0, 1, 40); next }
-    file == 3 && /"command":/ { command = $0; gsub(home, "", command); sub(/ -Werror /, " ", command) }
+    file == 3 && /"command":/ { command = $0; gsub(home, "", command); while (sub(/ -(Werror|O[0-9g]|g[0-9]?) /, " ", command)) ; }
     file == 3 && /"file":/ { source = $2; gsub(/[",]/, "", source); commands[here(source)] = command }
     file == 3 { next }
     {
