@@ -35,14 +35,17 @@ absl::Status GuestPlacement::MapAliases() {
   return absl::OkStatus();
 }
 
-// The pages that are placed directly.
+// The pages that are placed directly. A frame that is not populated must not be one: where the file system has become
+// full, whoever writes into it meets SIGBUS.
 std::vector<PageRun> GuestPlacement::PlanFrames(const Transport& transport, std::span<const PageRun> holes) const {
+  // In another process a page may be there before we put it there: what is staged could overwrite it.
+  if (external_ != nullptr) holes = {};
   std::vector<PageRun> runs;
   if (transport.pins_memory()) {
-    // In another process a page may be there before we put it there: what is staged could overwrite it.
-    runs = PlanOffer(layout_, external_ == nullptr ? holes : std::span<const PageRun>());
+    runs = PlanOffer(layout_, holes);
   } else {
     for (const Place& place : places_) runs.push_back(place.pages);
+    if (!holes.empty()) runs = PlanExtents(runs, WithoutHoles(runs, holes), kMaxOfferedExtents);
   }
   std::erase_if(runs, [this](const PageRun& run) { return PlaceOf(run.first).alias == nullptr; });
   return runs;

@@ -48,8 +48,7 @@ absl::StatusOr<std::unique_ptr<GuestPlacement>> GuestPlacement::Create(const Gue
   std::vector<PageRun> holes(options.holes.begin(), options.holes.end());
   std::sort(holes.begin(), holes.end(), [](const PageRun& a, const PageRun& b) { return a.first < b.first; });
   std::vector<PageRun> frames = placement->PlanFrames(transport, holes);
-  const std::vector<PageRun> populated = transport.pins_memory() ? frames : WithoutHoles(frames, holes);
-  if (absl::Status status = placement->PopulateAliases(populated, options); !status.ok()) return status;
+  if (absl::Status status = placement->PopulateAliases(frames, options); !status.ok()) return status;
   if (absl::Status status = placement->RegisterFrames(transport, std::move(frames), options); !status.ok()) {
     return status;
   }

@@ -194,9 +194,15 @@ TEST_CASE("a tmpfs that is too small is an error before a page of it is used up"
 
   // What is a hole at the source needs no room.
   const std::vector<PageRun> holes{{0, 900}};
-  status = Place(region, {.holes = holes});
-  INFO(status.ToString());
-  CHECK(status.ok());
+  auto memory = GuestMemory::Create({region});
+  REQUIRE(memory.ok());
+  LocalTransport transport;
+  const auto placement = GuestPlacement::Create(*memory, PageLayout(*memory), transport, {.holes = holes});
+  INFO(placement.status().ToString());
+  REQUIRE(placement.ok());
+  // Nor may a peer's bytes land where there is none.
+  CHECK_FALSE((*placement)->direct(899));
+  CHECK((*placement)->direct(900));
 }
 
 TEST_CASE("memory that runs out halfway is an error and not a SIGBUS", "[memory][bad]") {
