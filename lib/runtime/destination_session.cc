@@ -94,19 +94,27 @@ absl::Status ThreadedDestinationSession::Prepare() {
   if (status.ok()) status = MakeEngine();
   if (status.ok()) status = StartEngine();
   if (!status.ok()) return GiveUpPreparing(status);
-  // The source may have left meanwhile, which the engine sees first.
-  return this->status();
+  // The source may have left meanwhile, which the engine sees first. It takes no faults any more.
+  absl::Status failed = this->status();
+  if (!failed.ok()) {
+    thread_->Call([this] {
+      if (!engine_->guest_may_run()) DisarmUnused();
+    });
+  }
+  return failed;
+}
+
+void ThreadedDestinationSession::DisarmUnused() {
+  if (absl::Status disarmed = resources_.placement().DisarmUnused(); !disarmed.ok()) {
+    core_.events.Send(EventKind::kHint, fmt::format("the memory is still armed: {}", StatusText(disarmed)));
+  }
 }
 
 absl::Status ThreadedDestinationSession::GiveUpPreparing(const absl::Status& why) {
   thread_.reset();
   engine_.reset();
   // Nobody would read its faults.
-  if (resources_.has_placement()) {
-    if (absl::Status disarmed = resources_.placement().DisarmUnused(); !disarmed.ok()) {
-      core_.events.Send(EventKind::kHint, fmt::format("the memory is still armed: {}", StatusText(disarmed)));
-    }
-  }
+  if (resources_.has_placement()) DisarmUnused();
   bool cancelled = false;
   {
     const MutexLock lock(&cancel_mutex_);

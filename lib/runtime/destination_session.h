@@ -45,6 +45,7 @@ class ThreadedDestinationSession final : public DestinationSession {
   absl::Status MakeEngine();
   absl::Status StartEngine();
   absl::Status GiveUpPreparing(const absl::Status& why);
+  void DisarmUnused();
   absl::Status CheckPrepared(const char* what) const;
   /// Null until Prepare has succeeded.
   EngineThread* running_thread() const { return running_thread_.load(std::memory_order_acquire); }

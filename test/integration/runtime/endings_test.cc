@@ -4,6 +4,7 @@
 #include <cstring>
 #include <ctime>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -136,6 +137,25 @@ TEST_CASE("what cannot be prepared keeps its reason and is not left armed") {
   session->Cancel();
   CHECK(session->state() == SessionState::kFailed);
   CHECK(session->status() == prepared);
+}
+
+TEST_CASE("memory is not left armed when the source leaves while it is being prepared") {
+  RequireUserfaultfd();
+  GuestImage source(kSmall);
+  GuestImage destination(kSmall);
+  absl::Status prepared;
+  // Whether the engine has seen it when Prepare returns is a matter of luck.
+  for (int tries = 0; tries < 20 && prepared.ok(); ++tries) {
+    SourceOptions options;
+    options.prepare_timeout = absl::Milliseconds(100);
+    ListeningSource listening(source, std::move(options));
+    const auto session = Meet(destination, listening.address(), {});
+    REQUIRE(absl::IsDeadlineExceeded(listening.Join()));
+    prepared = session->Prepare();
+    // A page that is missing would park this thread.
+    if (!prepared.ok()) destination.bytes()[0] = std::byte{1};
+  }
+  CHECK_FALSE(prepared.ok());
 }
 
 TEST_CASE("a session that has failed sleeps, even while its guest waits for a page") {
