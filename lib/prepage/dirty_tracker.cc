@@ -1,6 +1,7 @@
 #include "lib/prepage/dirty_tracker.h"
 
 #include <fmt/format.h>
+#include <sched.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -20,7 +21,13 @@ constexpr std::uint64_t kFeatureWpAsync = 1u << 15;
 
 constexpr std::uint64_t kFeatures = UFFD_FEATURE_WP_HUGETLBFS_SHMEM | kFeatureWpUnpopulated | kFeatureWpAsync;
 
+// A process whose userfaultfd has them waits in its own system calls until somebody has read them.
+constexpr std::uint64_t kEvents =
+    UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP;
+
 constexpr std::uint64_t kProtectSlice = 64u << 20;
+// One after the other without a page protected: the kernel says EAGAIN while mappings change (ioctl_userfaultfd(2)).
+constexpr int kMostRetries = 100'000;
 
 // The page is not write-protected: it was written, or its entry is gone and with it the mark.
 constexpr Pagemap::Query kWrittenAndProtect{.all_of = Pagemap::kWritten, .protect_again = true};
@@ -85,6 +92,8 @@ DirtyTracker::DirtyTracker(const GuestMemory& memory, const GuestMemory& view, P
       pagemap_(std::move(pagemap)),
       userfaultfd_(std::move(userfaultfd)) {}
 
+absl::Status DirtyTracker::CheckSupported() { return Create(GuestMemory()).status(); }
+
 absl::StatusOr<std::unique_ptr<DirtyTracker>> DirtyTracker::Create(const GuestMemory& memory) {
   absl::StatusOr<Pagemap> pagemap = Pagemap::OpenSelf();
   if (!pagemap.ok()) return pagemap.status();
@@ -103,6 +112,12 @@ absl::StatusOr<std::unique_ptr<DirtyTracker>> DirtyTracker::Create(const GuestMe
 absl::StatusOr<std::unique_ptr<DirtyTracker>> DirtyTracker::CreateExternal(const GuestMemory& external,
                                                                            const GuestMemory& view) {
   const ExternalGuest& guest = *external.external();
+  if (const std::uint64_t events = guest.features & kEvents; events != 0) {
+    return absl::InvalidArgumentError(fmt::format(
+        "what the guest writes cannot be tracked: its userfaultfd was opened there with {}, and nobody reads such "
+        "events at a source, for which the guest's own system calls would wait; open it without",
+        UffdFeatureNames(events)));
+  }
   if ((guest.features & kFeatures) != kFeatures) {
     return absl::InvalidArgumentError(fmt::format(
         "what the guest writes cannot be tracked: its userfaultfd must be opened there with {} as well (Linux 6.7)",
@@ -124,9 +139,17 @@ DirtyTracker::~DirtyTracker() {
 }
 
 absl::Status DirtyTracker::Protect(const Region& region, Pagemap::AddressRange range) const {
+  int fruitless = 0;
   for (std::uint64_t at = range.begin; at < range.end;) {
     const std::uint64_t length = std::min(kProtectSlice, range.end - at);
     const UffdResult result = userfaultfd_.WriteProtect(reinterpret_cast<std::byte*>(at), length, true);
+    fruitless = result.bytes_done == 0 ? fruitless + 1 : 0;
+    if (fruitless > kMostRetries) {
+      return absl::AbortedError(
+          fmt::format("region '{}': [{:#x}, {:#x}) cannot be write-protected while its process changes its mappings",
+                      region.name, at, at + length));
+    }
+    if (fruitless > 0) sched_yield();
     if (result.status != UffdStatus::kDone && result.status != UffdStatus::kRetry) {
       return absl::ErrnoToStatus(
           result.error, fmt::format("region '{}': write-protecting [{:#x}, {:#x})", region.name, at, at + length));

@@ -30,6 +30,9 @@ namespace farfault {
 /// nobody else can register it with userfaultfd.
 class DirtyTracker {
  public:
+  /// Whether this host can track at all; what Create would say.
+  static absl::Status CheckSupported();
+
   /// kUnimplemented: the kernel is older than 6.7. kPermissionDenied: userfaultfd is not allowed.
   static absl::StatusOr<std::unique_ptr<DirtyTracker>> Create(const GuestMemory& memory);
 

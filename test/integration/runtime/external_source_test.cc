@@ -32,7 +32,7 @@ ForkedGuest::Spec Tracked(std::uint64_t modes) {
 
 TEST_CASE("a guest in another process is a source, and what it writes before the switchover arrives",
           "[fabrics][external]") {
-  RequireUserfaultfd();
+  RequireDirtyTracking();
   const std::uint64_t modes = GENERATE(0u, UFFDIO_REGISTER_MODE_WP);
   ForkedGuest guest(Tracked(modes));
   for (std::uint64_t page = 0; page < kPages; ++page) guest.Write(page, page + 1);
@@ -65,7 +65,7 @@ TEST_CASE("a guest in another process is a source, and what it writes before the
 }
 
 TEST_CASE("a source that cannot see what a guest in another process writes says so", "[external]") {
-  RequireUserfaultfd();
+  RequireDirtyTracking();
   ForkedGuest plain({.parts = {kPart, kPart}, .shared = true, .features = kShmem});
   ForkedGuest tracked(Tracked(0));
   ForkedGuest anonymous({.parts = {kPart, kPart}});
@@ -80,6 +80,16 @@ TEST_CASE("a source that cannot see what a guest in another process writes says 
     ForkedGuest one({.parts = {2 * kPart}, .shared = true, .features = kShmem});
     SessionPair pair = MakePair(memory_of(one, {one.mappings()[0]}), SourceOptions{}, destination.memory(), {});
     CHECK_THAT(pair.source->PrePage(budget).status().ToString(), ContainsSubstring("WP_ASYNC"));
+    pair.SwitchOver();
+  }
+  SECTION("events that nobody reads") {
+    ExternalGuest watched = tracked.external();
+    watched.features |= UFFD_FEATURE_EVENT_REMOVE;
+    SessionPair pair =
+        MakePair(*GuestMemory::CreateExternal(
+                     {{.name = "ram", .mappings = {tracked.mappings()[0]}, .fd = tracked.file()}}, watched),
+                 SourceOptions{}, destination.memory(), {});
+    CHECK_THAT(pair.source->PrePage(budget).status().ToString(), ContainsSubstring("EVENT_REMOVE"));
     pair.SwitchOver();
   }
   SECTION("its process has exited") {
