@@ -94,7 +94,7 @@ class Server {
     options.connect = command.address.data();
     options.push.enabled = command.move.push;
     options.track_dirty = command.move.prepage;
-    options.track_history = false;
+    options.track_history = command.move.prepage;
     if (const std::string predictor = command.move.predictor.data(); !predictor.empty()) {
       auto made = MakePredictor(predictor);
       if (!made.ok()) return made.status();

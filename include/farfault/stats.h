@@ -99,7 +99,8 @@ struct SessionStats {
   std::uint64_t predictor_out_of_range = 0;
   std::uint64_t prepage_rounds = 0;
 
-  /// Bytes that farfault keeps per page of guest memory on this side (tables and bitmaps).
+  /// Bytes that farfault keeps per page of guest memory on this side (tables, bitmaps, history). While
+  /// `SourceSession::PrePage` runs, its plan takes some more.
   double metadata_bytes_per_page = 0;
   /// Nanoseconds from the call of `SwitchOver` (source) until the destination said that its guest may run.
   std::int64_t switchover_ns = 0;

@@ -14,7 +14,8 @@ namespace farfault {
 namespace {
 
 // What a predictor can use of the history; more would only cost time at the switchover.
-constexpr std::size_t kMaxHottest = 1u << 16;
+constexpr std::size_t kFewHottest = 1u << 10;
+constexpr std::size_t kMostHottest = 1u << 16;
 
 }  // namespace
 
@@ -178,7 +179,7 @@ absl::StatusOr<PrePageReport> PrePager::Run(const PrePageBudget& budget) {
     if (absl::Status stopped = tracked ? absl::OkStatus() : Stop(); !stopped.ok()) return stopped;
     return holes.status();
   }
-  if (history_ != nullptr) hottest_ = history_->HottestFirst(kMaxHottest);
+  if (history_ != nullptr) hottest_ = history_->HottestFirst(MostHottest());
 
   SessionStats before;
   thread_.Call([&] { before = engine_.Stats(); });
@@ -196,7 +197,7 @@ absl::StatusOr<PrePageReport> PrePager::Run(const PrePageBudget& budget) {
     core_.events.Progress(EventKind::kPrePaging, *sent ? bytes : std::max(bytes, budget.bytes), budget.bytes);
     if (!*sent) break;
   }
-  if (history_ != nullptr) hottest_ = history_->HottestFirst(kMaxHottest);
+  if (history_ != nullptr) hottest_ = history_->HottestFirst(MostHottest());
   rounds_ += plan.rounds();
   report.pages_sent = now.pages_sent - before.pages_sent;
   report.bytes_sent = now.bytes_sent - before.bytes_sent;
@@ -257,8 +258,14 @@ absl::Status PrePager::Stop() {
   return stopped;
 }
 
+// A quarter of a byte per page of a large memory.
+std::size_t PrePager::MostHottest() const {
+  return std::clamp<std::size_t>(core_.layout.total_pages() / 64, kFewHottest, kMostHottest);
+}
+
 std::size_t PrePager::metadata_bytes() const {
-  return stale_.size_bytes() + (history_ == nullptr ? 0 : history_->size_bytes());
+  return stale_.size_bytes() + hottest_.capacity() * sizeof(PageHeat) +
+         (history_ == nullptr ? 0 : history_->size_bytes());
 }
 
 }  // namespace farfault

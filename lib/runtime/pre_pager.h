@@ -65,6 +65,7 @@ class PrePager {
   std::size_t metadata_bytes() const;
 
  private:
+  std::size_t MostHottest() const;
   absl::Status StartTracking();
   void GoWithoutHistory(const absl::Status& why);
   absl::StatusOr<std::vector<PageRun>> FindUnsendable();
