@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 
+#include "absl/status/status.h"
 #include "farfault/page.h"
 
 namespace farfault {
@@ -39,6 +40,8 @@ class FaultFeed {
   /// Moves what is waiting to `out`, at most out.size() events, in the order in which the kernel reported them. Never
   /// blocks, never allocates.
   virtual FeedResult Drain(std::span<FeedEvent> out) = 0;
+  /// Why Drain said kFailed.
+  virtual absl::Status status() const { return absl::OkStatus(); }
 };
 
 }  // namespace farfault

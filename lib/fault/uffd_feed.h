@@ -30,7 +30,7 @@ class UffdFaultFeed final : public FaultFeed {
   /// Events that have been read and did not fit into the last Drain.
   bool has_pending() const { return next_message_ < messages_read_; }
   /// OK until Drain has returned kFailed; then the reason.
-  const absl::Status& status() const { return status_; }
+  absl::Status status() const override { return status_; }
 
  private:
   static constexpr std::size_t kBatch = 64;

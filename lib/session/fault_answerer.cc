@@ -3,6 +3,7 @@
 #include <array>
 #include <span>
 
+#include "absl/strings/str_cat.h"
 #include "lib/util/mutant.h"
 
 namespace farfault {
@@ -31,7 +32,8 @@ bool FaultAnswerer::Take() {
   }
   if (result.status == FeedStatus::kGuestGone) pages_.CheckMap(MapStatus::kGuestGone);
   if (result.status == FeedStatus::kFailed) {
-    progress_.Fail(absl::InternalError("userfaultfd reports no faults any more"));
+    progress_.Fail(
+        absl::InternalError(absl::StrCat("userfaultfd reports no faults any more: ", feed_.status().message())));
   }
   return result.events > 0;
 }
