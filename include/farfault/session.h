@@ -88,6 +88,9 @@ class FARFAULT_EXPORT SourceSession : public PagingSession {
   /// here, except for kDataLoss: the outcome is unknown, and only the destination can tell. When the destination
   /// refuses or what it says makes no sense, that is kAborted. kResourceExhausted: the guest has populated more memory
   /// than can be registered; the session is as it was, and `SwitchOver` may be called again.
+  ///
+  /// The guest runs at the destination some time before this returns: dirty tracking is taken off and all memory is
+  /// looked through for holes first (about 0.1 s per GiB), and then the push begins. Until then there is demand paging.
   virtual absl::Status SwitchOver() = 0;
 
   /// Waits until the destination has every page; afterwards the memory may be freed. kDeadlineExceeded leaves the
