@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -139,6 +140,29 @@ int RunSource(const std::string& listen) {
   FailRole(**link, status);
 }
 
+/// What was found out before a failure is in `results` as well.
+absl::Status MoveByEachMethod(const DemoOptions& options, DemoRun& run, std::vector<MethodResult>& results) {
+  bool any = false;
+  for (std::size_t i = 0; i < options.methods.size(); ++i) {
+    const Method& method = options.methods[i];
+    MethodResult& result = results.emplace_back();
+    result.method = method;
+    if (method.prepage && !run.no_prepaging().empty()) {
+      result.left_out = run.no_prepaging();
+      continue;
+    }
+    any = true;
+    absl::StatusOr<MethodResult> moved = run.Move(i);
+    if (!moved.ok()) {
+      result.failure = StatusText(moved.status());
+      return absl::Status(moved.status().code(), fmt::format("{}: {}", method.title, result.failure));
+    }
+    result = *std::move(moved);
+  }
+  if (!any) return absl::UnimplementedError(fmt::format("pre-paging: {}", run.no_prepaging()));
+  return absl::OkStatus();
+}
+
 int RunDemo(const DemoOptions& options) {
   ProgressBar bar(ProgressBar::StyleFor(stderr, options.json));
   DemoRun run(options, bar);
@@ -153,28 +177,22 @@ int RunDemo(const DemoOptions& options) {
   bar.Say(fmt::format("A program answers questions about {}; its {} of memory move away under it.",
                       run.program_summary(), FormatBytes(options.bytes)));
   std::vector<MethodResult> results;
-  bool good = true;
-  for (std::size_t i = 0; i < options.methods.size(); ++i) {
-    absl::StatusOr<MethodResult> result = run.Move(i);
-    if (!result.ok())
-      return fail(absl::Status(result.status().code(),
-                               options.methods[i].title + ": " + std::string(StatusText(result.status()))));
-    good &= result->verdict.good();
-    results.push_back(*std::move(result));
-  }
+  const absl::Status moved = MoveByEachMethod(options, run, results);
   bar.Clear();
   if (options.json) {
     nlohmann::json all = nlohmann::json::array();
     for (const MethodResult& result : results) all.push_back(ToJson(result));
     fmt::print("{}\n", all.dump(2));
-  } else {
+  } else if (std::ranges::any_of(results, &MethodResult::finished)) {
     fmt::print("{}", RenderResults(results));
   }
+  if (!moved.ok()) return Complain(moved);
+  std::erase_if(results, [](const MethodResult& result) { return !result.finished(); });
   if (!options.plot.empty()) {
     if (const absl::Status status = WritePlot(options, run, results); !status.ok()) return Complain(status);
     bar.Say("The picture is in " + options.plot);
   }
-  if (good) return kExitGood;
+  if (std::ranges::all_of(results, [](const MethodResult& result) { return result.verdict.good(); })) return kExitGood;
   return Complain(
       absl::DataLossError("the destination's memory was not what it must be; see the last two columns, and "
                           "please report it with the seed"));

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "test/support/memory_machine.h"
 #include "test/support/skip.h"
 
 namespace farfault {
@@ -57,6 +58,7 @@ void CheckRefused(CommandProcess& command, const std::vector<std::string>& words
 }
 
 Scene::Scene(std::string listen) : listen_(std::move(listen)) {
+  RequireDirtyTracking();
   std::string name = (std::filesystem::temp_directory_path() / "farfault-qemu-XXXXXX").string();
   REQUIRE(mkdtemp(name.data()) != nullptr);
   folder_ = name;

@@ -14,6 +14,7 @@
 
 #include "farfault/guest_memory.h"
 #include "lib/fault/userfaultfd.h"
+#include "lib/prepage/dirty_tracker.h"
 #include "test/support/skip.h"
 
 namespace farfault {
@@ -38,6 +39,12 @@ absl::Status UserfaultfdAvailable() {
 void RequireUserfaultfd() {
   const absl::Status available = UserfaultfdAvailable();
   if (!available.ok()) SkipFor(available.ToString());
+}
+
+void RequireDirtyTracking() {
+  RequireUserfaultfd();
+  const absl::Status supported = DirtyTracker::CheckSupported();
+  if (!supported.ok()) SkipFor(supported.ToString());
 }
 
 absl::StatusOr<HugePagePool> HugePagePool::Provide(std::uint64_t pages) {

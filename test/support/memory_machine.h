@@ -17,6 +17,8 @@ absl::Status UserfaultfdAvailable();
 
 /// Skips the test case without it; see SkipFor.
 void RequireUserfaultfd();
+/// The same, and what pre-paging finds out about written pages with: Linux 6.7.
+void RequireDirtyTracking();
 
 /// Makes at least `pages` huge pages of 2 MiB free, as root, and gives them back in the end.
 class HugePagePool {

@@ -2,7 +2,7 @@
 # Sourced by ./dev: the kernel of the machines that ./dev vm starts. It is fetched once into a cache, and not installed.
 
 # What a machine needs beyond what is built into Debian's kernel. rdma_rxe asks for crc32 only when it runs.
-VM_MODULES="crc32_generic virtio_net virtio_rng 9pnet_virtio 9p overlay
+VM_MODULES="crc32_generic virtio_pci virtio_net virtio_rng 9pnet_virtio 9p overlay
   rdma_rxe ib_uverbs rdma_ucm ib_umad veth dummy sch_netem"
 # The first with PAGEMAP_SCAN, which dirty tracking uses.
 VM_OLDEST_KERNEL=6.7
@@ -18,7 +18,7 @@ find_kernel() {
   local cache lock PATH=$PATH:/usr/sbin:/sbin
   [[ $(uname -m) == x86_64 ]] || die "./dev vm needs an x86-64 machine, this is $(uname -m)"
   # Another list of modules makes another cache.
-  cache=$VM_CACHE/$(cksum <<<"$VM_MODULES" | cut -d' ' -f1)
+  cache=$VM_CACHE/${VM_KERNEL_PACKAGE:+packages/$VM_KERNEL_PACKAGE-}$(cksum <<<"$VM_MODULES" | cut -d' ' -f1)
   mkdir -p "$cache" || die "the cache $cache cannot be made" "XDG_CACHE_HOME says where it goes"
   exec {lock}>"$cache.lock"
   flock "$lock"
@@ -42,8 +42,8 @@ new_enough() {
 fetch_kernel() {
   local cache=$1 package work
   command -v apt-get >/dev/null || die "this is not Debian, so ./dev vm does not know where to get a kernel"
-  package=$(newest_kernel)
-  if ! new_enough "$package"; then
+  package=${VM_KERNEL_PACKAGE:-$(newest_kernel)}
+  if [[ -z ${VM_KERNEL_PACKAGE:-} ]] && ! new_enough "$package"; then
     become_root "no package list that this machine has read offers a kernel of $VM_OLDEST_KERNEL or later"
     available linux-image-amd64 && add_backports "the kernel of virtual machines"
     apt_update

@@ -25,6 +25,7 @@ help_vm() { cat <<'EOT'
     --env NAME[=VALUE]     hands on an environment variable. FARFAULT_*, CTEST_*, *SAN_OPTIONS, LANG, LC_*, CI and TERM
                            are handed on anyway
     --accelerator kvm|tcg  instead of finding out which one works
+    --kernel PACKAGE       the kernel of this package, for trying an older one: linux-image-6.1.0-50-amd64
     --hosts 2              two machines on a private link. A COMMAND runs on both
     --source, --destination SHELL_COMMAND
                            what each of two machines runs. The destination begins when something listens on the source
@@ -67,7 +68,7 @@ cmd_vm() {
 }
 
 parse_vm() {
-  VM_HOSTS=1 VM_MEMORY=4G VM_CPUS=2 VM_HUGEPAGES=0 VM_TIME="" VM_ACCELERATOR="" VM_NETEM=""
+  VM_HOSTS=1 VM_MEMORY=4G VM_CPUS=2 VM_HUGEPAGES=0 VM_TIME="" VM_ACCELERATOR="" VM_NETEM="" VM_KERNEL_PACKAGE=""
   VM_INTERACTIVE=0 VM_STATUS="" VM_SHARES=() VM_ENVIRONMENT=() VM_MACHINES=() VM_FOLLOWERS=()
   local source="" destination="" option value
   share_directory "$CALLER_DIR"
@@ -87,6 +88,7 @@ parse_vm() {
       --hugepages) VM_HUGEPAGES=$(vm_value "$option" "$value" '[0-9]+' "a number") ;;
       --time) VM_TIME=$(vm_value "$option" "$value" '[1-9][0-9]{0,8}' "a number of seconds") ;;
       --accelerator) VM_ACCELERATOR=$(vm_value "$option" "$value" 'kvm|tcg' "kvm or tcg") ;;
+      --kernel) VM_KERNEL_PACKAGE=$(vm_value "$option" "$value" 'linux-image-[a-z0-9.+-]+' "a package such as linux-image-6.1.0-50-amd64") ;;
       --netem) VM_NETEM=$value ;;
       --share) share_directory "$value" ;;
       --env) VM_ENVIRONMENT+=("$(vm_value "$option" "$value" '[A-Za-z_][A-Za-z0-9_]*(=.*)?' "NAME or NAME=VALUE")") ;;

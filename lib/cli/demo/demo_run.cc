@@ -53,6 +53,7 @@ absl::Status DemoRun::Start() {
   if (const absl::Status status = Await(ready, "source"); !status.ok()) return status;
   program_summary_ = fmt::format("{} files, {} of text", FormatCount(ready[0].reply["files"].get<std::uint64_t>()),
                                  FormatBytes(ready[0].reply["text_bytes"].get<std::uint64_t>()));
+  no_prepaging_ = ready[0].reply["no_prepaging"].get<std::string>();
   return absl::OkStatus();
 }
 
@@ -130,7 +131,9 @@ absl::Status DemoRun::StartDestination(std::size_t index, const MovePlan& plan) 
   if (!single_process()) {
     auto pair = RoleLink::CreatePair();
     if (!pair.ok()) return pair.status();
-    destinations_.push_back(std::move(pair->first));
+    // Those before it may have been left out.
+    destinations_.resize(index + 1);
+    destinations_[index] = std::move(pair->first);
     absl::StatusOr<std::unique_ptr<RoleProcess>> process = RoleProcess::Spawn(
         {"--judge", std::to_string(judge_->fd()), "--destination", std::to_string(pair->second->fd())},
         {judge_->fd(), pair->second->fd()});

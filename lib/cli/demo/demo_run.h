@@ -24,6 +24,11 @@ namespace farfault {
 
 struct MethodResult {
   Method method;
+  /// Why there is no more to report: it was left out, or ended early. Empty otherwise.
+  std::string left_out;
+  std::string failure;
+  bool finished() const { return left_out.empty() && failure.empty(); }
+
   SourceReport source;
   DestinationReport destination;
   Verdict verdict;
@@ -47,6 +52,8 @@ class DemoRun {
 
   /// "12 files, 34.5 MiB of text"; after `Start`.
   const std::string& program_summary() const { return program_summary_; }
+  /// Why `Move` cannot do the methods that pre-page; empty when it can. After `Start`.
+  const std::string& no_prepaging() const { return no_prepaging_; }
 
  private:
   struct Awaited {
@@ -86,6 +93,7 @@ class DemoRun {
   std::set<std::string> said_;
   std::string path_;  // What carried the last move.
   std::string program_summary_;
+  std::string no_prepaging_;
   ClockOffset source_clock_;
 };
 

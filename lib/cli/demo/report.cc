@@ -1,5 +1,7 @@
 #include "lib/cli/demo/report.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -38,7 +40,10 @@ Throughput ThroughputOf(const MethodResult& result) {
 std::string RenderResults(const std::vector<MethodResult>& results) {
   Table table({"method", "downtime", "total\ntime", "network\nfaults", "local\nfaults", "stall\np50", "stall\np99",
                "stall\nmax", "bytes\nmoved", "duplicate\npages", "verified\npages", "wrong\npages", "wrong\nanswers"});
+  std::string notes;
   for (const MethodResult& result : results) {
+    if (!result.left_out.empty()) notes += fmt::format("left out: {}: {}\n", result.method.title, result.left_out);
+    if (!result.finished()) continue;
     const DestinationReport& there = result.destination;
     table.AddRow({result.method.title, FormatNanos(there.resumed_at - result.source.stopped_at),
                   FormatNanos(there.resident_at - result.source.began_at), FormatCount(there.faults_network),
@@ -47,10 +52,12 @@ std::string RenderResults(const std::vector<MethodResult>& results) {
                   FormatCount(result.verdict.verified_pages), FormatCount(result.verdict.wrong_pages),
                   FormatCount(result.verdict.wrong_answers)});
   }
-  return table.Render();
+  return table.Render() + notes;
 }
 
 nlohmann::json ToJson(const MethodResult& result) {
+  if (!result.left_out.empty()) return {{"method", result.method.name}, {"left_out", result.left_out}};
+  if (!result.failure.empty()) return {{"method", result.method.name}, {"failure", result.failure}};
   const DestinationReport& there = result.destination;
   const Throughput throughput = ThroughputOf(result);
   return {

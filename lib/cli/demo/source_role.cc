@@ -14,6 +14,7 @@
 #include "lib/cli/workload/corpus.h"
 #include "lib/cli/workload/index_builder.h"
 #include "lib/cli/workload/page_check.h"
+#include "lib/prepage/dirty_tracker.h"
 
 namespace farfault {
 namespace {
@@ -62,7 +63,12 @@ absl::Status SourceRole::BuildProgram() {
     if (!outcome.ok()) return outcome;
   }
   program_ = std::make_unique<Program>(shards, Program::Journal::kNone);
-  return link_.Send("ready", {{"files", corpus->files()}, {"text_bytes", corpus->bytes()}});
+  return link_.Send("ready", {{"files", corpus->files()},
+                              {"text_bytes", corpus->bytes()},
+                              {"no_prepaging", absl::IsUnimplemented(DirtyTracker::CheckSupported())
+                                                   ? "the source's kernel does not tell what a program writes: that "
+                                                     "takes Linux 6.7 or later (Debian 12 has one in its backports)"
+                                                   : ""}});
 }
 
 absl::Status SourceRole::Obey(const nlohmann::json& order) {

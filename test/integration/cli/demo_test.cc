@@ -13,6 +13,7 @@
 #include "absl/time/clock.h"
 #include "lib/cli/demo/method.h"
 #include "test/integration/cli/command.h"
+#include "test/support/memory_machine.h"
 #include "test/support/rdma.h"
 
 namespace farfault {
@@ -38,6 +39,7 @@ Outcome RunDemo(std::vector<std::string> arguments) {
 }
 
 void CheckGood(const nlohmann::json& method) {
+  if (method.contains("left_out")) RequireDirtyTracking();
   INFO(method.dump(2));
   CHECK(method["verified_pages"] == kPages);
   CHECK(method["wrong_pages"] == 0);
@@ -64,6 +66,7 @@ TEST_CASE("demo moves a running program by each method, over each transport", "[
   const std::string transport = GENERATE(from_range(DemoTransports()));
   const Method method = GENERATE(from_range(KnownMethods()));
   INFO(transport << " " << method.name);
+  if (method.prepage) RequireDirtyTracking();
   const Outcome outcome = RunDemo({"--method", method.name, "--transport", transport});
   INFO(outcome.err);
   REQUIRE(outcome.status == 0);

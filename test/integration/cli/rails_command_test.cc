@@ -5,6 +5,7 @@
 
 #include "test/integration/cli/command.h"
 #include "test/integration/cli/served_file.h"
+#include "test/support/memory_machine.h"
 #include "test/support/two_rails.h"
 
 // The command over several rails, over tcp anywhere and over two RDMA devices in a machine of ./dev vm.
@@ -18,6 +19,7 @@ void CheckBothRead(const nlohmann::json& connection) {
 }
 
 TEST_CASE("demo moves a running program over two rails, by each method", "[fabrics][serial]") {
+  RequireDirtyTracking();
   const TwoRails rails;
   CommandProcess demo(
       Farfault({"demo", "--json", "--size", "24M", "--demand-only", "300ms", "--transport", rails.demo_transport()}));

@@ -21,7 +21,7 @@ constexpr std::uint64_t kBytes = 4u << 20;
 constexpr std::uint64_t kPages = kBytes / kSmallPage;
 
 TEST_CASE("a live source moves its guest into a hypervisor's shared file", "[pager]") {
-  RequireUserfaultfd();
+  RequireDirtyTracking();
   const bool registered = GENERATE(true, false);
   ForkedGuest guest({.parts = {kBytes},
                      .shared = true,

@@ -99,7 +99,7 @@ TEST_CASE("huge pages that are populated meanwhile do not turn the rest into dat
   });
   const std::vector<PageRun> stretches = {{1, 2}, {4, 1}, {6, 2}};
   int wrong = 0;
-  // How often page 0 came in the middle of a look. Each time costs a look that sleeps: where they are frequent, few will do.
+  // How often page 0 came in the middle of a look, which then sleeps: where that is frequent, few looks will do.
   int disturbed = 0;
   for (int look = 0; look < 50000 && disturbed < 50; ++look) {
     const auto doubted = FindHolesIn(memory, stretches, WhileItGrows::kData);

@@ -51,7 +51,7 @@ TEST_CASE("a guest in another process runs on pages that come on demand and by p
 
 TEST_CASE("what a guest in another process was sent before the switchover is up to date after it",
           "[fabrics][external]") {
-  RequireUserfaultfd();
+  RequireDirtyTracking();
   const ForkedGuest::Spec spec = GENERATE(Anonymous(), Shared());
   ForkedGuest guest(spec);
   GuestImage image = FilledImage();

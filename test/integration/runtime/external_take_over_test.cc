@@ -112,7 +112,7 @@ TEST_CASE("a guest that may run already stays parked when its next pager fails b
 }
 
 TEST_CASE("what a pager was sent that ended before the switchover does not count for the next", "[external]") {
-  RequireUserfaultfd();
+  RequireDirtyTracking();
   PagedGuest paged(Shared());
   {
     auto pager = paged.PreparedPager(true);

@@ -101,7 +101,7 @@ TEST_CASE("nobody there, and an address that is taken, are told with the remedy"
 }
 
 TEST_CASE("whoever cancels before the switchover leaves the guest at the source") {
-  RequireUserfaultfd();
+  RequireDirtyTracking();
   const bool source_cancels = GENERATE(true, false);
   GuestImage source(kOneRegion);
   source.Fill(5);
@@ -148,7 +148,7 @@ TEST_CASE("without Activate the switchover is given up, and nothing is lost", "[
 }
 
 TEST_CASE("methods out of order are refused by name") {
-  RequireUserfaultfd();
+  RequireDirtyTracking();
   GuestImage source(kOneRegion);
   source.Fill(1);
   GuestImage destination(kOneRegion);

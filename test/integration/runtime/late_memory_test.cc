@@ -88,7 +88,7 @@ TEST_CASE("what gets data after the offer moves like the rest", "[fabrics]") {
 }
 
 TEST_CASE("what gets data after the offer is pre-paged, and is stale when it is written again", "[fabrics]") {
-  RequireUserfaultfd();
+  RequireDirtyTracking();
   const bool shared = GENERATE(true, false);
   CAPTURE(shared);
   GuestImage source(OneRegion(shared));

@@ -159,7 +159,7 @@ TEST_CASE("memory that was never populated is not transferred and reads as zeros
 }
 
 TEST_CASE("regions of several kinds make one session", "[fabrics]") {
-  RequireUserfaultfd();
+  RequireDirtyTracking();
   const std::vector<GuestImage::Spec> specs = {{.name = "low", .length = 4u << 20},
                                                {.name = "anonymous", .length = 3u << 20, .shared = false},
                                                {.name = "high", .length = 5u << 20}};

@@ -28,7 +28,7 @@ using Catch::Matchers::ContainsSubstring;
 constexpr std::uint64_t kImage = 4u << 20;
 
 TEST_CASE("what a failed round of pre-paging had collected is not taken for fresh") {
-  RequireUserfaultfd();
+  RequireDirtyTracking();
   const std::vector<GuestImage::Spec> specs = {{.name = "low", .length = kImage}, {.name = "high", .length = kImage}};
   GuestImage source(specs);
   source.Fill(6);
@@ -98,7 +98,7 @@ class StoppableDestination {
 };
 
 TEST_CASE("pre-paging with a limit of time comes to an end when the destination hangs") {
-  RequireUserfaultfd();
+  RequireDirtyTracking();
   constexpr std::uint64_t kMuch = 64u << 20;  // More than socket buffers hold.
   const StoppableDestination destination(kMuch);
   GuestImage source(std::vector<GuestImage::Spec>{{.length = kMuch}});
@@ -120,7 +120,7 @@ TEST_CASE("pre-paging with a limit of time comes to an end when the destination 
 }
 
 TEST_CASE("pre-paging with a limit of bytes comes to an end when the destination hangs") {
-  RequireUserfaultfd();
+  RequireDirtyTracking();
   constexpr std::uint64_t kMuch = 64u << 20;
   const StoppableDestination destination(kMuch);
   GuestImage source(std::vector<GuestImage::Spec>{{.length = kMuch}});

@@ -20,7 +20,7 @@ namespace farfault {
 namespace {
 
 TEST_CASE("pages that were sent before the switchover and stayed clean are local", "[fabrics]") {
-  RequireUserfaultfd();
+  RequireDirtyTracking();
   const bool shared = GENERATE(true, false);
   GuestImage source(OneRegion(shared));
   GuestImage destination(OneRegion(shared));
@@ -46,7 +46,7 @@ TEST_CASE("pages that were sent before the switchover and stayed clean are local
 }
 
 TEST_CASE("all three methods together, with a guest that writes until the switchover", "[fabrics]") {
-  RequireUserfaultfd();
+  RequireDirtyTracking();
   const bool shared = GENERATE(true, false);
   GuestImage source(OneRegion(shared));
   GuestImage destination(OneRegion(shared));
@@ -81,7 +81,7 @@ TEST_CASE("all three methods together, with a guest that writes until the switch
 }
 
 TEST_CASE("locked memory is pre-paged without access history, with a hint", "[fabrics]") {
-  RequireUserfaultfd();
+  RequireDirtyTracking();
   GuestImage source(OneRegion(true));
   GuestImage destination(OneRegion(true));
   source.Fill(6);
@@ -105,7 +105,7 @@ TEST_CASE("locked memory is pre-paged without access history, with a hint", "[fa
 }
 
 TEST_CASE("critical ranges go first and alone when asked for", "[fabrics]") {
-  RequireUserfaultfd();
+  RequireDirtyTracking();
   GuestImage source(OneRegion(true));
   GuestImage destination(OneRegion(true));
   source.Fill(7);
@@ -124,7 +124,7 @@ TEST_CASE("critical ranges go first and alone when asked for", "[fabrics]") {
 }
 
 TEST_CASE("a dirty log of the caller's takes the place of tracking", "[fabrics]") {
-  RequireUserfaultfd();
+  RequireDirtyTracking();
   GuestImage source(OneRegion(true));
   GuestImage destination(OneRegion(true));
   source.Fill(8);

@@ -123,7 +123,7 @@ TEST_CASE("demand reads take turns on the rails", "[fabrics][serial]") {
 
 TEST_CASE("pages that are sent before the switchover go over both rails, and what is written again comes again",
           "[fabrics][serial]") {
-  RequireUserfaultfd();
+  RequireDirtyTracking();
   TwoRails rails;
   GuestImage source(OneRegion(true));
   GuestImage destination(OneRegion(true));
@@ -292,7 +292,7 @@ TEST_CASE("a rail that breaks ends the session, names itself, and leaves missing
 }
 
 TEST_CASE("a rail that breaks before the switchover leaves the guest at the source", "[fabrics][serial]") {
-  RequireUserfaultfd();
+  RequireDirtyTracking();
   TwoRails rails;
   GuestImage source(OneRegion(true));
   GuestImage& destination = ImmortalImage(OneRegion(true));

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# vm_old_kernel.sh DEV: on Debian 12's own kernel, which does not tell what a program writes, all but pre-paging works, and the
+# demo says so.
+set -euo pipefail
+DEV=$1
+BUILD=$(dirname "$DEV")/build
+
+skip() {
+  echo "skipped: $*"
+  exit 77
+}
+[[ -z ${FARFAULT_HOST:-} ]] || skip "this is a machine of ./dev vm"
+# shellcheck source=/dev/null
+. /etc/os-release
+[[ ${ID:-} == debian && ${VERSION_ID:-} == 12 ]] || skip "only the package lists of Debian 12 have that kernel"
+kernel=$(apt-cache pkgnames linux-image-6.1 | grep -E '^linux-image-6\.1\.[0-9]+-[0-9]+-amd64$' | sort -V | tail -n 1) || true
+if [[ ${CI:-} != true ]]; then
+  [[ -n $kernel ]] || skip "the package lists have no kernel 6.1 (apt-get update)"
+  command -v qemu-system-x86_64 >/dev/null || skip "QEMU is not installed (./dev vm -- true installs it)"
+  compgen -G "${XDG_CACHE_HOME:-$HOME/.cache}/farfault/vm/packages/$kernel-*/modules/order" >/dev/null ||
+    skip "that kernel has not been fetched (./dev vm --kernel $kernel -- true fetches it)"
+  export FARFAULT_INSTALL=no
+fi
+[[ -n $kernel ]] || { echo "FAILED: no package list has a kernel 6.1"; exit 1; }
+
+work=$(mktemp -d "${TMPDIR:-/var/tmp}/farfault-vm-old.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
+failed=0
+expect() {
+  local what=$1 wanted=$2 got=$3
+  [[ $got == "$wanted" ]] && return
+  printf 'FAILED: %s\nwanted: %s\ngot:    %s\n' "$what" "$wanted" "$got"
+  failed=1
+}
+times() { grep -cs -- "$1" "$2" || true; }
+
+cat >inside <<EOT
+uname -r
+for method in every prepage; do
+  "$BUILD/bin/farfault" demo --size 24M --demand-only 300ms --method \$method --json >\$method.json 2>\$method.err
+  echo "\$method \$?"
+done
+for example in "$BUILD"/examples/example_hello_paging*; do
+  "\$example" >/dev/null 2>&1 || echo "\${example##*/} fails"
+done
+EOT
+"$DEV" vm --kernel "$kernel" --time 400 -- bash inside >out 2>err || expect "the exit status" 0 $?
+expect "the kernel, how the demo ends, and the examples" "${kernel#linux-image-}
+every 0
+prepage 1" "$(cat out)"
+expect "methods with every page verified" 2 "$(times '"verified_pages": 6144,' every.json)"
+expect "methods without a wrong page or answer" 4 "$(times '"wrong_[a-z]*": 0' every.json)"
+expect "methods that were left out, with the reason" 2 "$(times '"left_out": .*Linux 6.7' every.json)"
+expect "what is said when nothing else was asked for" 1 "$(times 'pre-paging: .*Linux 6.7' prepage.err)"
+
+((failed == 0)) || tail -n 30 out err ./*.err | cat -v
+exit $failed
