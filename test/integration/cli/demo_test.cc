@@ -99,7 +99,7 @@ TEST_CASE("demo takes every predictor") {
 }
 
 TEST_CASE("demo notices bytes that are wrong") {
-  const Outcome outcome = RunDemo({"--method", "all", "--corrupt", "5"});
+  const Outcome outcome = RunDemo({"--method", "push", "--corrupt", "5"});
   CHECK(outcome.status == 1);
   CHECK(outcome.methods[0]["wrong_pages"] == 5);
   CHECK(outcome.methods[0]["wrong_answers"] > 0);
