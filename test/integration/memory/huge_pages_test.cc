@@ -6,6 +6,7 @@
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <optional>
 
+#include "lib/prepage/pagemap.h"
 #include "lib/util/mapping.h"
 #include "test/support/fill.h"
 #include "test/support/future.h"
@@ -103,6 +104,11 @@ TEST_CASE("hugetlbfs: whole pages of 2 MiB, by fault, as a run and as zeros", "[
   CHECK(HasPattern(rig.GuestPage(1), 1));
 }
 
+// Which chunks are on huge folios is seen by it.
+void RequirePagemapScan() {
+  if (const absl::Status known = Pagemap::OpenSelf().status(); !known.ok()) SkipFor(known.ToString());
+}
+
 TEST_CASE("a whole chunk becomes one huge mapping while its neighbours go on faulting", "[memory][huge]") {
   TmpfsMemory memory("huge=advise", 4 * kHugePage);
   auto created = MemoryRig::Create({memory.region()});
@@ -141,6 +147,7 @@ TEST_CASE("a whole chunk becomes one huge mapping while its neighbours go on fau
 
 // As memfd and tmpfs are unless somebody changes it.
 TEST_CASE("a file that allows no huge pages by itself gets them all the same", "[memory][huge]") {
+  RequirePagemapScan();
   TmpfsMemory memory("huge=never", 3 * kHugePage);
   // Bytes that the file holds before belong to whoever put them there.
   FillPattern({memory.mapping.data() + kHugePage + kSmallPage, kSmallPage}, 7);
@@ -158,6 +165,7 @@ TEST_CASE("a file that allows no huge pages by itself gets them all the same", "
 }
 
 TEST_CASE("a process without huge pages keeps small ones, and a hint says why", "[memory][huge]") {
+  RequirePagemapScan();
   TmpfsMemory memory("huge=always", 2 * kHugePage);
   REQUIRE(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) == 0);
   auto created = MemoryRig::Create({memory.region()});
