@@ -46,6 +46,10 @@ bool Pager::Busy() const {
   return std::any_of(served_.begin(), served_.end(), [](const Served& served) { return !served.ended; });
 }
 
+bool Pager::HasGuest() const {
+  return std::any_of(served_.begin(), served_.end(), [](const Served& served) { return !served.vacated; });
+}
+
 absl::StatusOr<std::optional<TakenOver>> Pager::FindKept() const {
   if (options_.state.empty()) return std::nullopt;
   auto taken_over = AskKeeper(keeper_path(), options_.patience);
@@ -70,7 +74,7 @@ absl::Status Pager::Run() {
     auto arrival = desk->Next(stop_.fd());
     if (absl::IsCancelled(arrival.status())) break;
     if (!arrival.ok()) return arrival.status();
-    if (!options_.state.empty() && Busy()) {
+    if (!options_.state.empty() && HasGuest()) {
       bar_.Say(
           fmt::format("sent the guest of process {} away: with --state a pager has one guest; start another pager, "
                       "with a socket and a state file of its own",
@@ -120,6 +124,8 @@ void Pager::Serve(Served& served) {
     served.kept.Dismiss();
     unlink(options_.state.c_str());
   }
+  // A guest that comes because its predecessor is said to have gone must not be sent away.
+  served.vacated = true;
   Report(served, guest, absl::Now() - began);
   served.ended = true;
 }

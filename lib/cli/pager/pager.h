@@ -42,6 +42,7 @@ class Pager {
   struct Served {
     Arrival::Guest arrival;
     KeptGuest kept;
+    std::atomic<bool> vacated = false;  ///< There is room for another guest, although this one's end is still told.
     std::atomic<bool> ended = false;
     absl::Status end;
     std::thread thread;
@@ -56,6 +57,7 @@ class Pager {
   static bool MayNeedPages(const Served& served, const PagedGuest& guest);
   void Report(const Served& served, const PagedGuest& guest, absl::Duration elapsed);
   bool Busy() const;
+  bool HasGuest() const;
 
   const PagerOptions& options_;
   ProgressBar& bar_;
