@@ -51,7 +51,7 @@ TEST_CASE("a pager with a state file has one guest, and sends others away", "[pa
 }
 
 TEST_CASE("a pager that was killed is followed by another, which overwrites nothing", "[pager]") {
-  RequireUserfaultfd();
+  RequireDirtyTracking();
   const bool shared = GENERATE(false, true);
   ForkedGuest::Spec spec = MicroVm();
   if (shared) {

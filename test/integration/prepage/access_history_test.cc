@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "test/integration/prepage/tracked_memory.h"
+#include "test/support/memory_machine.h"
 
 namespace farfault {
 namespace {
@@ -108,6 +109,7 @@ TEST_CASE("private and huge regions keep their bytes and have only the history t
 }
 
 TEST_CASE("a private mapping of a file is refused before it loses bytes", "[access_history]") {
+  RequireDirtyTracking();
   const TestRegion file(MemoryKind::kShared, 16, "image");
   void* mapped = mmap(nullptr, 16 * kSmallPage, PROT_READ | PROT_WRITE, MAP_PRIVATE, file.region().fd, 0);
   REQUIRE(mapped != MAP_FAILED);

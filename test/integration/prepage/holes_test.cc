@@ -16,6 +16,7 @@
 
 #include "lib/util/unique_fd.h"
 #include "test/integration/prepage/tracked_memory.h"
+#include "test/support/memory_machine.h"
 
 namespace farfault {
 namespace {
@@ -29,6 +30,7 @@ std::vector<PageRun> Holes(const GuestMemory& memory) {
 }
 
 TEST_CASE("holes are what was never written", "[holes]") {
+  RequireDirtyTracking();
   const MemoryKind kind = GENERATE(MemoryKind::kShared, MemoryKind::kAnonymous, MemoryKind::kHugetlb);
   CAPTURE(MemoryKindName(kind));
   for (std::uint64_t seed = 1; seed <= 5; ++seed) {
@@ -51,6 +53,7 @@ TEST_CASE("holes are what was never written", "[holes]") {
 }
 
 TEST_CASE("discarded pages are holes again", "[holes]") {
+  RequireDirtyTracking();
   const MemoryKind kind = GENERATE(MemoryKind::kShared, MemoryKind::kAnonymous, MemoryKind::kHugetlb);
   CAPTURE(MemoryKindName(kind));
   const TestRegion region(kind, 8);
@@ -61,6 +64,7 @@ TEST_CASE("discarded pages are holes again", "[holes]") {
 }
 
 TEST_CASE("private pages that were only read are holes where the kernel maps its zero page", "[holes]") {
+  RequireDirtyTracking();
   const TestRegion region(MemoryKind::kAnonymous, 4000);
   region.counter(3) = 1;
   std::uint64_t sum = 0;
@@ -87,6 +91,7 @@ TEST_CASE("under a tracker no written page is called a hole", "[holes]") {
 }
 
 TEST_CASE("huge pages that are populated meanwhile do not turn the rest into data", "[holes]") {
+  RequireDirtyTracking();
   const TestRegion region(MemoryKind::kHugetlb, 8);
   const GuestMemory memory = region.memory();
   // Page 0 comes and goes all the time.

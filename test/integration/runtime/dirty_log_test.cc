@@ -54,7 +54,7 @@ TEST_CASE("a dirty log that the session reads by itself takes the place of track
 }
 
 TEST_CASE("a dirty log adds to what the session finds out by itself") {
-  RequireUserfaultfd();
+  RequireDirtyTracking();
   GuestImage source(OneRegion());
   GuestImage destination(OneRegion());
   source.Fill(13);

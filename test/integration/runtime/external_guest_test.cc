@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "farfault/farfault.h"
 #include "test/integration/runtime/external_pager.h"
+#include "test/support/memory_machine.h"
 
 // Destinations whose guest lives in another process, which has handed its userfaultfd over.
 namespace farfault {
@@ -131,7 +132,7 @@ TEST_CASE("a guest in another process stays parked when its pager ends, as long 
 }
 
 TEST_CASE("external guests that cannot work are refused with the reason", "[external]") {
-  RequireUserfaultfd();
+  RequireDirtyTracking();
   ForkedGuest shared(Shared(0));
   ForkedGuest anonymous(Anonymous(0));
   const GuestImage never_sent(std::vector<GuestImage::Spec>{{.length = kPart}});

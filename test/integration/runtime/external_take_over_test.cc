@@ -13,6 +13,7 @@
 #include "absl/time/clock.h"
 #include "farfault/farfault.h"
 #include "test/integration/runtime/external_pager.h"
+#include "test/support/memory_machine.h"
 
 // Guests in another process that go from one pager to the next, which may fail.
 namespace farfault {
@@ -55,7 +56,7 @@ struct PagedGuest {
 
 TEST_CASE("a guest in another process is taken over by another pager, with all that it has written",
           "[fabrics][external]") {
-  RequireUserfaultfd();
+  RequireDirtyTracking();
   const ForkedGuest::Spec spec = GENERATE(Anonymous(), Shared());
   const bool push = GENERATE(false, true);
   PagedGuest paged(spec);
@@ -92,7 +93,7 @@ TEST_CASE("a guest in another process is taken over by another pager, with all t
 }
 
 TEST_CASE("a guest that may run already stays parked when its next pager fails before the switchover", "[external]") {
-  RequireUserfaultfd();
+  RequireDirtyTracking();
   const ForkedGuest::Spec spec = GENERATE(Anonymous(0), Shared(0));
   PagedGuest paged(spec);
   ForkedGuest& guest = paged.guest;
@@ -131,7 +132,7 @@ TEST_CASE("what a pager was sent that ended before the switchover does not count
 }
 
 TEST_CASE("a pager that does not get the guest leaves the state file of the one before", "[external]") {
-  RequireUserfaultfd();
+  RequireDirtyTracking();
   PagedGuest paged(Shared());
   ForkedGuest& guest = paged.guest;
   {
