@@ -142,7 +142,7 @@ TEST_CASE("several channels of each kind carry one session", "[fabrics]") {
 }
 
 TEST_CASE("memory that was never populated is not transferred and reads as zeros", "[fabrics]") {
-  RequireUserfaultfd();
+  RequireDirtyTracking();
   const bool shared = GENERATE(true, false);
   GuestImage source(OneRegion(shared));
   GuestImage destination(OneRegion(shared));

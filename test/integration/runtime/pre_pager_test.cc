@@ -64,7 +64,7 @@ struct Harness {
 };
 
 TEST_CASE("a first pre-paging for which too little memory may be pinned leaves the switchover possible") {
-  RequireUserfaultfd();
+  RequireDirtyTracking();
   Harness harness;
   PrePager pre_pager(harness.core, harness.engine, *harness.thread, harness.late_memory, {}, absl::Seconds(1));
   PrePageBudget budget;
