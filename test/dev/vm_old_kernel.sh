@@ -13,8 +13,14 @@ skip() {
 # shellcheck source=/dev/null
 . /etc/os-release
 [[ ${ID:-} == debian && ${VERSION_ID:-} == 12 ]] || skip "only the package lists of Debian 12 have that kernel"
-kernel=$(apt-cache pkgnames linux-image-6.1 | grep -E '^linux-image-6\.1\.[0-9]+-[0-9]+-amd64$' | sort -V | tail -n 1) || true
-if [[ ${CI:-} != true ]]; then
+newest() { apt-cache pkgnames linux-image-6.1 | grep -E '^linux-image-6\.1\.[0-9]+-[0-9]+-amd64$' | sort -V | tail -n 1; }
+kernel=$(newest) || true
+if [[ ${CI:-} == true ]]; then
+  if [[ -z $kernel ]]; then
+    apt-get -qq update
+    kernel=$(newest) || true
+  fi
+else
   [[ -n $kernel ]] || skip "the package lists have no kernel 6.1 (apt-get update)"
   command -v qemu-system-x86_64 >/dev/null || skip "QEMU is not installed (./dev vm -- true installs it)"
   compgen -G "${XDG_CACHE_HOME:-$HOME/.cache}/farfault/vm/packages/$kernel-*/modules/order" >/dev/null ||
