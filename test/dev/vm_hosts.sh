@@ -50,7 +50,7 @@ tc qdisc del dev eth0 root
 ip link set eth0 mtu 1500
 fetch --rest --json >mtu.json || exit 22
 fetch --threads 1 >dead-destination.err 2>&1 &
-until grep -q 'over RDMA device' dead-destination.err; do sleep 0.1; done
+until grep -q '^fetching' dead-destination.err; do sleep 0.1; done
 kill -STOP $!
 tc qdisc replace dev eth0 root netem loss 100%
 for ((tries = 0; tries < 600; ++tries)); do
