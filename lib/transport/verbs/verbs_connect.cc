@@ -73,8 +73,8 @@ absl::StatusOr<CmId::Event> Ask(VerbsChannel& channel, VerbsDevice& device, cons
   parameters.private_data_len = static_cast<std::uint8_t>(private_data.size());
   parameters.responder_resources = depth.peers;
   parameters.initiator_depth = depth.own;
-  // Holds for both ends. SoftRoCE takes 7 for ever, as it is for receives that are not ready, and then never says that a
-  // peer's host is gone.
+  // Holds for both ends. SoftRoCE takes 7 for ever, as it is for receives that are not ready, and then never says that
+  // a peer's host is gone.
   parameters.retry_count = 6;
   parameters.rnr_retry_count = 7;  // For ever.
   parameters.qp_num = channel.number();
