@@ -35,8 +35,8 @@ absl::Status GuestPlacement::MapAliases() {
   return absl::OkStatus();
 }
 
-// The pages that are placed directly. A frame that is not populated must not be one: where the file system has become
-// full, whoever writes into it meets SIGBUS.
+// The pages that are placed directly. What is not populated is left out where that can be: where the file system has
+// become full, whoever writes there meets SIGBUS.
 std::vector<PageRun> GuestPlacement::PlanFrames(const Transport& transport, std::span<const PageRun> holes) const {
   // In another process a page may be there before we put it there: what is staged could overwrite it.
   if (external_ != nullptr) holes = {};

@@ -48,7 +48,10 @@ absl::StatusOr<std::unique_ptr<GuestPlacement>> GuestPlacement::Create(const Gue
   std::vector<PageRun> holes(options.holes.begin(), options.holes.end());
   std::sort(holes.begin(), holes.end(), [](const PageRun& a, const PageRun& b) { return a.first < b.first; });
   std::vector<PageRun> frames = placement->PlanFrames(transport, holes);
-  if (absl::Status status = placement->PopulateAliases(frames, options); !status.ok()) return status;
+  // A guest in another process may be larger than what there is room for, as long as most of it are holes.
+  const bool sparse = placement->external_ != nullptr && !transport.pins_memory();
+  const std::vector<PageRun> populated = sparse ? WithoutHoles(frames, holes) : frames;
+  if (absl::Status status = placement->PopulateAliases(populated, options); !status.ok()) return status;
   if (absl::Status status = placement->RegisterFrames(transport, std::move(frames), options); !status.ok()) {
     return status;
   }
