@@ -5,23 +5,12 @@ set -euo pipefail
 DEV=$1
 BUILD=$(dirname "$DEV")/build
 
-skip() {
-  echo "skipped: $*"
-  exit 77
-}
-[[ -z ${FARFAULT_HOST:-} ]] || skip "this is such a machine"
-if [[ ${CI:-} != true ]]; then
-  [[ $(uname -m) == x86_64 ]] || skip "./dev vm needs an x86-64 machine"
-  command -v qemu-system-x86_64 >/dev/null || skip "QEMU is not installed (./dev vm -- true installs it)"
-  compgen -G "${XDG_CACHE_HOME:-$HOME/.cache}/farfault/vm/*/modules/order" >/dev/null ||
-    skip "the machine's kernel has not been fetched (./dev vm -- true fetches it)"
-  export FARFAULT_INSTALL=no
-fi
+# shellcheck source=test/dev/vm.sh
+. "$(dirname "${BASH_SOURCE[0]}")/vm.sh"
+need_machine any
 [[ -x $BUILD/bin/farfault ]] || skip "the farfault command is not built"
 
-work=$(mktemp -d "${TMPDIR:-/var/tmp}/farfault-vm-hosts.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+work_in vm-hosts
 
 cat >source.sh <<'EOT'
 set -u
@@ -62,15 +51,6 @@ wait $!
 echo $? >dead-destination.status
 EOT
 
-failed=0
-expect() {
-  local what=$1 wanted=$2 got=$3
-  [[ $got == "$wanted" ]] && return
-  printf 'FAILED: %s\nwanted: %s\ngot:    %s\n' "$what" "$wanted" "$got"
-  failed=1
-}
-times() { grep -cs -- "$1" "$2" || true; }
-
 status=0
 head -c 4000000 "$BUILD/bin/farfault" >small
 head -c 200000000 /dev/zero >large
@@ -92,5 +72,4 @@ for end in source destination; do
   expect "what the $end says of it" 1 "$(times 'the peer does not answer any more' dead-$end.err)"
 done
 
-((failed == 0)) || { tail -n 30 out err | cat -v; }
-exit $failed
+finish out err

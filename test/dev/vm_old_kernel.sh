@@ -5,11 +5,8 @@ set -euo pipefail
 DEV=$1
 BUILD=$(dirname "$DEV")/build
 
-skip() {
-  echo "skipped: $*"
-  exit 77
-}
-[[ -z ${FARFAULT_HOST:-} ]] || skip "this is a machine of ./dev vm"
+# shellcheck source=test/dev/vm.sh
+. "$(dirname "${BASH_SOURCE[0]}")/vm.sh"
 # shellcheck source=/dev/null
 . /etc/os-release
 [[ ${ID:-} == debian && ${VERSION_ID:-} == 12 ]] || skip "only the package lists of Debian 12 have that kernel"
@@ -22,25 +19,11 @@ if [[ ${CI:-} == true ]]; then
   fi
 else
   [[ -n $kernel ]] || skip "the package lists have no kernel 6.1 (apt-get update)"
-  command -v qemu-system-x86_64 >/dev/null || skip "QEMU is not installed (./dev vm -- true installs it)"
-  compgen -G "${XDG_CACHE_HOME:-$HOME/.cache}/farfault/vm/packages/$kernel-*/modules/order" >/dev/null ||
-    skip "that kernel has not been fetched (./dev vm --kernel $kernel -- true fetches it)"
-  export FARFAULT_INSTALL=no
 fi
 [[ -n $kernel ]] || { echo "FAILED: no package list has a kernel 6.1"; exit 1; }
 
-work=$(mktemp -d "${TMPDIR:-/var/tmp}/farfault-vm-old.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-
-failed=0
-expect() {
-  local what=$1 wanted=$2 got=$3
-  [[ $got == "$wanted" ]] && return
-  printf 'FAILED: %s\nwanted: %s\ngot:    %s\n' "$what" "$wanted" "$got"
-  failed=1
-}
-times() { grep -cs -- "$1" "$2" || true; }
+need_machine "$kernel"
+work_in vm-old
 
 cat >inside <<EOT
 uname -r
@@ -61,5 +44,4 @@ expect "methods without a wrong page or answer" 4 "$(times '"wrong_[a-z]*": 0' e
 expect "methods that were left out, with the reason" 2 "$(times '"left_out": .*Linux 6.7' every.json)"
 expect "what is said when nothing else was asked for" 1 "$(times 'pre-paging: .*Linux 6.7' prepage.err)"
 
-((failed == 0)) || tail -n 30 out err ./*.err | cat -v
-exit $failed
+finish out err ./*.err

@@ -1,34 +1,14 @@
 #!/usr/bin/env bash
 # vm_smoke.sh DEV: what runs in a machine of `./dev vm` finds an RDMA device there, and comes back byte for byte.
-# In CI a machine that does not come up is a failure; elsewhere this needs what ./dev vm has installed before.
 set -euo pipefail
 DEV=$1
 
-skip() {
-  echo "skipped: $*"
-  exit 77
-}
-[[ -z ${FARFAULT_HOST:-} ]] || skip "this is such a machine"
-if [[ ${CI:-} != true ]]; then
-  [[ $(uname -m) == x86_64 ]] || skip "./dev vm needs an x86-64 machine"
-  command -v qemu-system-x86_64 >/dev/null || skip "QEMU is not installed (./dev vm -- true installs it)"
-  compgen -G "${XDG_CACHE_HOME:-$HOME/.cache}/farfault/vm/*/modules/order" >/dev/null ||
-    skip "the machine's kernel has not been fetched (./dev vm -- true fetches it)"
-  export FARFAULT_INSTALL=no
-fi
-
-work=$(mktemp -d "${TMPDIR:-/var/tmp}/farfault-vm-smoke.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+# shellcheck source=test/dev/vm.sh
+. "$(dirname "${BASH_SOURCE[0]}")/vm.sh"
+need_machine any
+work_in vm-smoke
 head -c 300000 /dev/urandom >bytes
 
-failed=0
-expect() {
-  local what=$1 wanted=$2 got=$3
-  [[ $got == "$wanted" ]] && return
-  printf 'FAILED: %s\nwanted: %s\ngot:    %s\n' "$what" "$wanted" "$got"
-  failed=1
-}
 # run ARGS: into out, err and status.
 run() {
   status=0
@@ -82,5 +62,4 @@ expect "standard output of two machines" "destination 1" "$(cat out)"
 expect "standard error of two machines" "source: source" "$(cat err)"
 expect "a link that takes 2 ms each way" "slow" "$(cat link 2>&1)"
 
-((failed == 0)) || { head -n 50 out err | cat -v; }
-exit $failed
+finish out err
