@@ -11,6 +11,8 @@
 #include "bench/plot.h"
 #include "bench/print_report.h"
 #include "bench/round_progress.h"
+#include "lib/cli/option_types.h"
+#include "lib/cli/output_file.h"
 
 namespace farfault::bench {
 namespace {
@@ -44,7 +46,15 @@ int ExitStatusOf(const Report& report) {
   return report.all_hold() ? kHolds : kMissed;
 }
 
+int NoPlot(const absl::Status& status) {
+  fmt::print(stderr, "farfault_bench: {}\n", std::string(status.message()));
+  return kFailed;
+}
+
 int RunGroup(const Group& group, const RunOptions& options, bool json, const std::string& plot) {
+  if (!plot.empty()) {
+    if (const absl::Status can_plot = CheckPlotting(); !can_plot.ok()) return NoPlot(can_plot);
+  }
   RoundProgress progress;
   Report report = group.run(options, progress);
   report.group = group.name;
@@ -56,11 +66,7 @@ int RunGroup(const Group& group, const RunOptions& options, bool json, const std
   fmt::print("{}", json ? ToJson(report).dump(2) + "\n" : RenderReport(report));
   std::fflush(stdout);
   if (!plot.empty()) {
-    const absl::Status plotted = PlotRatios(report, plot);
-    if (!plotted.ok()) {
-      fmt::print(stderr, "farfault_bench: {}\n", std::string(plotted.message()));
-      return kFailed;
-    }
+    if (const absl::Status plotted = PlotRatios(report, plot); !plotted.ok()) return NoPlot(plotted);
   }
   return ExitStatusOf(report);
 }
@@ -79,7 +85,8 @@ int RunCommandLine(int argc, char** argv) {
   app.add_flag("--json", json, "One JSON object on standard output");
   app.add_option("--rounds", options.rounds, "Rounds per measurement")->check(CLI::Range(1, 10000));
   app.add_option("--filter", options.filter, "Only measurements whose name contains this");
-  app.add_option("--plot", plot, "Draw the ratios against their limits into this PNG file (needs matplotlib)");
+  AddOutputFile(app, "--plot", plot, CheckWritable,
+                "Draw the ratios against their limits into this PNG file (needs matplotlib)");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,5 +1,6 @@
 #include "bench/plot.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <spawn.h>
 #include <sys/mman.h>
@@ -17,6 +18,8 @@ extern char** environ;
 namespace farfault::bench {
 namespace {
 
+constexpr int kNoInput = -1;
+
 // A file in memory rather than a pipe: a script that dies early raises no SIGPIPE here.
 absl::StatusOr<int> FileWith(const std::string& text) {
   const int fd = memfd_create("farfault-bench-report", MFD_CLOEXEC);
@@ -29,22 +32,21 @@ absl::StatusOr<int> FileWith(const std::string& text) {
   return fd;
 }
 
-}  // namespace
-
-absl::Status PlotRatios(const Report& report, const std::string& png_path) {
-  const absl::StatusOr<int> report_file = FileWith(ToJson(report).dump());
-  if (!report_file.ok()) return report_file.status();
+// kFailedPrecondition when it does not run or says that it has failed.
+absl::Status RunScript(std::string argument, int standard_input) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, *report_file, STDIN_FILENO);
+  if (standard_input == kNoInput) {
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  } else {
+    posix_spawn_file_actions_adddup2(&actions, standard_input, STDIN_FILENO);
+  }
   std::string python = "python3";
   std::string script = FARFAULT_BENCH_PLOT_SCRIPT;
-  std::string output = png_path;
-  const std::array<char*, 4> arguments = {python.data(), script.data(), output.data(), nullptr};
+  const std::array<char*, 4> arguments = {python.data(), script.data(), argument.data(), nullptr};
   pid_t child = -1;
   const int spawned = posix_spawnp(&child, "python3", &actions, nullptr, arguments.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
-  close(*report_file);
   if (spawned != 0) {
     return absl::FailedPreconditionError(fmt::format(
         "cannot run python3 ({}); install it with: apt-get install python3-matplotlib", std::strerror(spawned)));
@@ -53,7 +55,19 @@ absl::Status PlotRatios(const Report& report, const std::string& png_path) {
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return absl::OkStatus();
-  return absl::FailedPreconditionError(fmt::format("{} drew no plot into {}", script, png_path));
+  return absl::FailedPreconditionError(fmt::format("{} {} failed", script, argument));
+}
+
+}  // namespace
+
+absl::Status CheckPlotting() { return RunScript("--check", kNoInput); }
+
+absl::Status PlotRatios(const Report& report, const std::string& png_path) {
+  const absl::StatusOr<int> report_file = FileWith(ToJson(report).dump());
+  if (!report_file.ok()) return report_file.status();
+  const absl::Status drawn = RunScript(png_path, *report_file);
+  close(*report_file);
+  return drawn;
 }
 
 }  // namespace farfault::bench

@@ -12,6 +12,9 @@ namespace farfault::bench {
 /// missing, with how to install it (the script says so on standard error).
 absl::Status PlotRatios(const Report& report, const std::string& png_path);
 
+/// Whether PlotRatios has what it needs: to be asked before anything is measured for it.
+absl::Status CheckPlotting();
+
 }  // namespace farfault::bench
 
 #endif  // FARFAULT_BENCH_PLOT_H_

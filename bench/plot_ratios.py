@@ -2,6 +2,7 @@
 """Draws the ratios of a benchmark report against their limits.
 
     farfault_bench engine --json | bench/plot_ratios.py ratios.png
+    bench/plot_ratios.py --check      # whether it could draw here
 
 Every ratio is shown as a share of its limit, so that all fit one axis: the bar is the median, the line through it
 reaches from the low to the high quartile, and the vertical line is the limit.
@@ -59,6 +60,8 @@ def main():
     if len(sys.argv) != 2 or sys.argv[1] in ("-h", "--help"):
         sys.exit(__doc__)
     require_matplotlib()
+    if sys.argv[1] == "--check":
+        return
     draw(json.load(sys.stdin), sys.argv[1])
 
 

@@ -41,6 +41,12 @@ void RoundProgress::Round(int round) {
   if (terminal_) Show(fmt::format("{}: round {} of {}", measurement_, round + 1, rounds_));
 }
 
+void RoundProgress::Note(std::string_view line) {
+  alarm(kStuckSeconds);
+  Clear();
+  fmt::print(stderr, "{}: {}\n", measurement_, line);
+}
+
 void RoundProgress::End() {
   alarm(0);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began_;

@@ -21,6 +21,8 @@ class RoundProgress {
   void Begin(std::string_view measurement, int rounds);
   /// Round `round` (from 0) begins.
   void Round(int round);
+  /// Says in a line of its own what has gone wrong and does not end the measurement.
+  void Note(std::string_view line);
   /// The measurement is over.
   void End();
 

@@ -1,7 +1,11 @@
 # The target farfault_headers compiles headers alone, and twice: what they use they must include themselves. A header that its
 # own source includes first is proved by that.
 file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}
-  ${PROJECT_SOURCE_DIR}/include/*.h ${PROJECT_SOURCE_DIR}/lib/*.h ${PROJECT_SOURCE_DIR}/test/*.h ${PROJECT_SOURCE_DIR}/bench/*.h)
+  ${PROJECT_SOURCE_DIR}/include/*.h ${PROJECT_SOURCE_DIR}/lib/*.h ${PROJECT_SOURCE_DIR}/test/*.h ${PROJECT_SOURCE_DIR}/bench/*.h
+  ${PROJECT_SOURCE_DIR}/examples/*.h)
+if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  list(FILTER headers EXCLUDE REGEX "^examples/(kvm|qemu)/")
+endif()
 if(NOT FARFAULT_HAVE_VERBS)
   list(FILTER headers EXCLUDE REGEX "^lib/transport/verbs/")
 endif()

@@ -1,4 +1,5 @@
-# What gets installed: the public headers, the library, the command, and what CMake and pkg-config need to find them.
+# What gets installed: the public headers, the library, the command with what it has a QEMU preload, and what CMake and
+# pkg-config need to find them.
 include(CMakePackageConfigHelpers)
 
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/farfault DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
@@ -6,6 +7,10 @@ install(TARGETS farfault EXPORT farfaultTargets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 if(FARFAULT_BUILD_CLI)
   install(TARGETS farfault_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  if(TARGET farfault_qemu)
+    # No library that anybody links: out of the linker's sight.
+    install(TARGETS farfault_qemu LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/farfault)
+  endif()
 endif()
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/farfault)

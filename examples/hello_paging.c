@@ -1,6 +1,7 @@
 // Moves 64 MiB of memory from a source to a destination in one process, over TCP on the loopback interface, with
 // farfault's C API. In real life the two halves below run in two processes or on two hosts, and what "runs" in the
 // memory is a guest.
+#define _POSIX_C_SOURCE 200809L  // For pthread_barrier_t, with -std=c11.
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -92,7 +93,7 @@ static void RunSource(const char* address) {
   OrDie(farfault_source_prepage(source, &budget, &report));
   *WordOf(&side, 7) = 777;  // A page that was sent already: it counts as stale now and is not used over there.
   written[0] |= UINT64_C(1) << 7;
-  // From here on the guest is stopped. Active push and demand paging begin when this returns.
+  // From here on the guest is stopped. Demand paging begins when this returns, the push soon after.
   OrDie(farfault_source_switch_over(source));
   OrDie(farfault_source_wait_until_drained(source, FARFAULT_FOREVER));
   printf("source: pre-paged %" PRIu64 " pages in %" PRIu64 " rounds\n", report.pages_sent, report.rounds);

@@ -15,6 +15,7 @@ namespace ff = farfault;
 namespace {
 
 constexpr std::uint64_t kLength = 64 << 20;
+constexpr std::uint64_t kPages = kLength / ff::kSmallPage;
 
 template <typename T>
 T OrDie(absl::StatusOr<T> value) {
@@ -30,7 +31,7 @@ std::uint64_t& WordOf(const ff::OwnedRegion& memory, std::uint64_t page) {
 
 void RunSource(std::string address) {
   const ff::OwnedRegion memory = OrDie(ff::OwnedRegion::CreateShared("guest", kLength));
-  for (std::uint64_t page = 0; page < kLength / ff::kSmallPage; ++page) WordOf(memory, page) = page + 1;
+  for (std::uint64_t page = 0; page < kPages; ++page) WordOf(memory, page) = page + 1;
 
   ff::SourceOptions options;
   options.connect = std::move(address);
@@ -46,7 +47,7 @@ void RunSource(std::string address) {
   if (!absl::IsUnimplemented(report.status())) OrDie(report.status());  // It needs Linux 6.7; the rest does not.
   WordOf(memory, 7) = 777;  // A page that was sent already: it counts as stale now and is not used over there.
 
-  // From here on the guest is stopped. Active push and demand paging begin when this returns.
+  // From here on the guest is stopped. Demand paging begins when this returns, the push soon after.
   OrDie(session->SwitchOver());
   OrDie(session->WaitUntilDrained(absl::Seconds(60)));
   std::printf("source: pre-paged %llu pages, sent %llu in all\n",
@@ -68,13 +69,15 @@ void RunDestination(std::promise<std::string> address) {
   OrDie(session->Activate(absl::Seconds(60)));  // Now it may run here: a touch of a missing page fetches it.
 
   std::uint64_t wrong = 0;
-  for (std::uint64_t i = 0; i < kLength / ff::kSmallPage; ++i) {
-    const std::uint64_t page = i * 7919 % (kLength / ff::kSmallPage);  // Some order that nobody guesses.
-    if (WordOf(memory, page) != (page == 7 ? 777 : page + 1)) ++wrong;
-  }
+  const auto touch = [&](std::uint64_t page) { wrong += WordOf(memory, page) != (page == 7 ? 777 : page + 1); };
+  for (std::uint64_t i = 0; i < kPages / 2; ++i) touch(i * 7919 % kPages);  // Some order that nobody guesses.
+  OrDie(session->FetchRest());  // Reads ahead what nobody has touched. Without a push nothing else brings it.
   OrDie(session->WaitUntilResident(absl::Seconds(60)));
+  for (std::uint64_t page = 0; page < kPages; ++page) touch(page);
+  OrDie(session->status());  // Of a session that has failed: why, and what can be done.
   const ff::SessionStats stats = session->Stats();
-  std::printf("destination: %llu network faults, %llu local; p99 stall %.1f us; %llu pages pushed, %llu wrong\n",
+  std::printf("destination: %s; %llu network faults, %llu local; p99 stall %.1f us; %llu pages pushed, %llu wrong\n",
+              std::string(ff::SessionStateName(session->state())).c_str(),
               static_cast<unsigned long long>(stats.faults_network),
               static_cast<unsigned long long>(stats.faults_local),
               static_cast<double>(stats.stall_network.Quantile(0.99)) / 1e3,
@@ -85,6 +88,8 @@ void RunDestination(std::promise<std::string> address) {
 }  // namespace
 
 int main() {
+  std::printf("farfault %s (transports: %s)\n", std::string(ff::Version()).c_str(),
+              std::string(ff::TransportNames()).c_str());
   std::promise<std::string> address;
   std::future<std::string> known_address = address.get_future();
   std::future<void> destination = std::async(std::launch::async, RunDestination, std::move(address));

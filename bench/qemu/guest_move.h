@@ -24,7 +24,12 @@ enum class Mover { kFarfault, kPostcopy, kPostcopyPreempt };
 
 /// What one migration cost.
 struct MoveCost {
+  /// From QEMU's event STOP at the source to its event RESUME at the destination.
   double downtime_us = 0;
+  /// farfault: as its command says, from when the guest was last seen running until its start was confirmed.
+  double command_downtime_us = 0;
+  /// farfault: how much of it SwitchOver took.
+  double switchover_us = 0;
   double total_ms = 0;
   /// Sum of the guest's touches that took 20 us and more while it moved, as it saw them itself, less what the same
   /// guest lost to its emulator in as long a time before.

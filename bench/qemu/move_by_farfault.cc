@@ -54,7 +54,13 @@ absl::Status GuestMove::ByFarfault(MoveCost& cost) {
   if (!moved.ok()) return moved.status();
   auto paged = Finished(pager, "farfault pager");
   if (!paged.ok()) return paged.status();
-  cost.downtime_us = moved->at("downtime_us");
+  if (!moved->at("stopped_at_us").is_number() || !moved->at("resumed_at_us").is_number()) {
+    return absl::AbortedError("the QEMUs did not report when the guest was stopped and resumed");
+  }
+  // Measured as QEMU's own is; both QEMUs are on one host. What the command itself saw is a figure of its own.
+  cost.downtime_us = moved->at("resumed_at_us").get<double>() - moved->at("stopped_at_us").get<double>();
+  cost.command_downtime_us = moved->at("downtime_us");
+  cost.switchover_us = moved->at("switchover_us");
   cost.total_ms = moved->at("total_ms");
   cost.reported_blocked_ms = paged->at("stall_us").at("sum").get<double>() / 1e3;
   cost.network_faults = paged->at("faults_network");

@@ -7,7 +7,7 @@
 #include <thread>
 #include <utility>
 
-#include "absl/time/clock.h"
+#include "lib/util/deadline.h"
 
 namespace farfault::bench {
 namespace {
@@ -39,7 +39,7 @@ absl::Status BareReader::Open(End& end, const std::string& url, const Region& re
 absl::Status BareReader::Meet(const std::string& url) {
   auto listener = far_.transport->Listen(url);
   if (!listener.ok()) return listener.status();
-  const absl::Time deadline = absl::Now() + kPatience;
+  const Deadline deadline = Deadline::After(kPatience);
   absl::StatusOr<std::unique_ptr<Channel>> accepted = absl::UnknownError("nobody has connected");
   std::thread accept([&] {
     auto incoming = (*listener)->Accept(deadline);

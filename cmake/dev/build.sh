@@ -84,15 +84,51 @@ build_command() {
   build build farfault_command
 }
 
+# repeat_failures DIR: the last words of the tests that have failed, which stand far above in a long log, or were cut off.
+repeat_failures() {
+  local log=$1/Testing/Temporary/LastTest.log failed=$1/Testing/Temporary/LastTestsFailed.log
+  [[ -s $log && -s $failed ]] || return 0
+  awk -v lines=25 -v most=8 '
+    NR == FNR { sub(/^[0-9]+:/, ""); wanted[$0] = 1; next }
+    /^[0-9]+\/[0-9]+ Testing: / { name = $0; sub(/^[0-9]+\/[0-9]+ Testing: /, "", name); count = 0; next }
+    $0 == "Output:" { inside = 1; next }
+    $0 != "<end of output>" { if (inside) said[count++] = $0; next }
+    {
+      inside = 0
+      if (!(name in wanted) || ++told > most) next
+      if (told == 1) print "==> what the failed tests said last:"
+      print "--- " name
+      for (i = count > lines ? count - lines : 0; i < count; ++i) print said[i]
+    }
+    END { if (told > most) print "--- and " told - most " more" }
+  ' "$failed" "$log" >&2
+}
+
 run_ctest() {
   local dir=$1
   shift
   local -a wrap=() progress=()
   mapfile -t wrap < <(sanitizer_wrapper "$dir")
   [[ -t 1 && ${TERM:-dumb} != dumb ]] && progress=(--progress)
-  "${wrap[@]}" ctest --test-dir "$dir" -j "$JOBS" --output-on-failure --no-tests=error "${progress[@]}" "$@" ||
+  "${wrap[@]}" ctest --test-dir "$dir" -j "$JOBS" --output-on-failure --no-tests=error "${progress[@]}" "$@" || {
+    repeat_failures "$dir" || true
     die "some tests failed" "Again, only those:   ctest --test-dir $dir --rerun-failed --output-on-failure" \
       "One of them:         ./dev test -R 'its name'"
+  }
+}
+
+tell_of_missing_kvm() {
+  [[ $(uname -m) == x86_64 ]] || return 0
+  if [[ ! -e /dev/kvm ]]; then
+    say "the tests of examples/kvm will be skipped: there is no /dev/kvm"
+  elif [[ ! -r /dev/kvm || ! -w /dev/kvm ]]; then
+    # As examples/kvm/CMakeLists.txt has it.
+    if [[ ${CI:-} == true ]]; then
+      say "the tests of examples/kvm will fail, as CI=true: this user may not open /dev/kvm"
+    else
+      say "the tests of examples/kvm will be skipped: this user may not open /dev/kvm"
+    fi
+  fi
 }
 
 # For the tests that move the Linux guest of a QEMU.
@@ -119,8 +155,10 @@ run_rdma_tests() {
     return
   fi
   say "the tests over RDMA, in a machine that has a device"
-  "$ROOT/dev" vm --env FARFAULT_REQUIRE_VERBS=1 -- ctest --test-dir build -L rdma --output-on-failure --no-tests=error ||
+  "$ROOT/dev" vm --env FARFAULT_REQUIRE_VERBS=1 -- ctest --test-dir build -L rdma --output-on-failure --no-tests=error || {
+    repeat_failures build || true
     die "some tests over RDMA failed" "Again:   ./dev vm -- ctest --test-dir build -L rdma --rerun-failed --output-on-failure"
+  }
 }
 
 # Thread sanitizer of GCC 12 cannot place its shadow memory when the kernel randomises more than 28 bits.
@@ -133,7 +171,7 @@ sanitized() {
   shift
   need_packages build test
   export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1}
-  export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+  export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
   export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
   configure "$kind" EXAMPLES CLI TESTS
   build "build-$kind"

@@ -113,6 +113,28 @@ check_tests() {
         ;;
     esac
   done < <(project_files 'test/*.cc')
+  check_test_scripts || ok=1
+  return $ok
+}
+
+# A script among the tests is named in the CMakeLists.txt beside it, or sourced by one that is.
+check_test_scripts() {
+  local ok=0 script name
+  local -a run=() others=()
+  while read -r script; do
+    name=${script##*/}
+    if grep -qsE "^[^#]*[/ ]${name//./\\.}([ )]|\$)" "${script%/*}/CMakeLists.txt"; then
+      run+=("$script")
+    else
+      others+=("$script")
+    fi
+  done < <(project_files 'test/*.sh')
+  for script in "${others[@]}"; do
+    name=${script##*/}
+    grep -qE "^(\.|source) .*/${name//./\\.}\"?\$" "${run[@]}" /dev/null ||
+      complain "$script: ctest does not run it: no CMakeLists.txt beside it names it, and no script that one names sources it" ||
+      ok=1
+  done
   return $ok
 }
 

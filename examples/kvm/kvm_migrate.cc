@@ -46,7 +46,7 @@ struct Job {
 
 [[noreturn]] void Die(const char* role, const absl::Status& why) {
   std::fprintf(stderr, "kvm_migrate: %s: %s\n", role, why.ToString().c_str());
-  std::exit(absl::IsUnavailable(why) && why.message().find("/dev/kvm") != std::string::npos ? kNoKvm : 1);
+  std::exit(1);
 }
 template <typename T>
 T OrDie(const char* role, absl::StatusOr<T> value) {
@@ -188,6 +188,10 @@ int main(int argc, char** argv) {
   if (argc > 3 || job.bytes < kSmallestGuest || job.bytes > kLargestGuest) {
     std::fprintf(stderr, "usage: %s [--demand-only] [MIB [ADDRESS]], 4 to 2047 MiB\n", name);
     return 1;
+  }
+  if (const absl::Status kvm = kvm_example::OpenKvm().status(); absl::IsUnavailable(kvm)) {
+    std::fprintf(stderr, "kvm_migrate: skipped: %s\n", std::string(kvm.message()).c_str());
+    return kNoKvm;
   }
   int sockets[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -51,14 +52,25 @@ VcpuState StartOf(std::size_t index, std::uint64_t bytes, VcpuState state) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Machine>> Machine::Create(const farfault::Region& memory) {
-  Fd kvm(open("/dev/kvm", O_RDWR | O_CLOEXEC));
+absl::StatusOr<Fd> OpenKvm() {
+  const char* const named = std::getenv("KVM_DEVICE");
+  const char* const path = named == nullptr ? "/dev/kvm" : named;
+  Fd kvm(open(path, O_RDWR | O_CLOEXEC));
   if (kvm.get() == -1) {
-    return absl::UnavailableError(fmt::format("/dev/kvm cannot be opened: {}", std::strerror(errno)));
+    return absl::UnavailableError(
+        fmt::format("{0} cannot be opened: {1}; load kvm_intel or kvm_amd (modprobe; in a virtual machine its host "
+                    "must allow nested "
+                    "ones), and give this user the device (setfacl -m u:USER:rw {0})",
+                    path, std::strerror(errno)));
   }
-  if (ioctl(kvm.get(), KVM_GET_API_VERSION, 0) != KVM_API_VERSION) {
-    return absl::UnavailableError("this kernel's KVM speaks another version than 12");
-  }
+  if (ioctl(kvm.get(), KVM_GET_API_VERSION, 0) == KVM_API_VERSION) return kvm;
+  return absl::FailedPreconditionError(fmt::format("{} is no KVM, or one of another version than 12", path));
+}
+
+absl::StatusOr<std::unique_ptr<Machine>> Machine::Create(const farfault::Region& memory) {
+  absl::StatusOr<Fd> opened = OpenKvm();
+  if (!opened.ok()) return opened.status();
+  Fd kvm = *std::move(opened);
   Fd fd(ioctl(kvm.get(), KVM_CREATE_VM, 0));
   if (fd.get() == -1) return absl::ErrnoToStatus(errno, "KVM_CREATE_VM");
   std::unique_ptr<Machine> machine(new Machine(memory, std::move(kvm), std::move(fd)));

@@ -31,6 +31,9 @@ class Fd {
   int fd_;
 };
 
+/// /dev/kvm, or what the environment's KVM_DEVICE names; kUnavailable when it cannot be opened.
+absl::StatusOr<Fd> OpenKvm();
+
 /// What has to move besides the memory. A VMM with devices, interrupts and floating point has more of it.
 struct VcpuState {
   kvm_regs regs;

@@ -19,8 +19,9 @@ enum class EventKind : std::uint8_t {
   kSwitchedOver,    ///< The guest may run at the destination.
   kMoving,          ///< `done` of `total` bytes resident at the destination.
   kResident,        ///< Nothing is missing at the destination any more.
-  kDrained,         ///< The source's memory is not needed any more.
-  kHint,            ///< Something works, but slower or heavier than it could; `text` says how to mend it.
+  kDrained,         ///< The destination has every page. WaitUntilDrained says when the memory may be freed.
+  kHint,            ///< Something works, but slower or heavier than it could, or a peer came or was reached that is
+                    ///< not what it should be; `text` says how to mend it.
   kFailed,          ///< The session has failed; `text` is the reason.
 };
 

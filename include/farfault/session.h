@@ -89,8 +89,9 @@ class FARFAULT_EXPORT SourceSession : public PagingSession {
   /// refuses or what it says makes no sense, that is kAborted. kResourceExhausted: the guest has populated more memory
   /// than can be registered; the session is as it was, and `SwitchOver` may be called again.
   ///
-  /// The guest runs at the destination some time before this returns: dirty tracking is taken off and all memory is
-  /// looked through for holes first (about 0.1 s per GiB), and then the push begins. Until then there is demand paging.
+  /// The push begins somewhat later, and until then there is demand paging: a thread of the session takes dirty
+  /// tracking off and looks through all memory for holes first (about 0.1 s per GiB). In another process's memory
+  /// tracking stays on until `WaitUntilDrained` returns OK or the session ends.
   virtual absl::Status SwitchOver() = 0;
 
   /// Waits until the destination has every page; afterwards the memory may be freed. kDeadlineExceeded leaves the

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -15,7 +16,9 @@
 #include "lib/cli/demo/roles.h"
 #include "lib/cli/demo/throughput_plot.h"
 #include "lib/cli/option_types.h"
+#include "lib/cli/output_file.h"
 #include "lib/cli/terminal/units.h"
+#include "lib/transport/transport_registry.h"
 #include "lib/util/status_text.h"
 
 namespace farfault {
@@ -54,6 +57,7 @@ void AddOptions(CLI::App& command, DemoOptions& options) {
                               "\"sim?latency=5us&bandwidth=10Gbps\" for a network of your choice)",
                               text));
             }
+            if (!IsTransport(scheme)) throw CLI::ValidationError("--transport", LacksTransport(scheme));
             options.transport = text;
           },
           "tcp (default), verbs (at FARFAULT_ADDRESS, or where the first RDMA device is), sim, or "
@@ -71,7 +75,7 @@ void AddOptions(CLI::App& command, DemoOptions& options) {
   command.add_flag("--anonymous", options.anonymous, "Anonymous memory: pages are copied in from a staging ring");
   command.add_flag("--hugetlb", options.hugetlb, "2 MiB pages of hugetlbfs")->excludes("--anonymous");
   AddDuration(command, "--timeout", options.timeout, "Give up when a step takes longer (default 5m)");
-  command.add_option("--plot", options.plot, "Draw the program's throughput into this SVG file")->type_name("FILE");
+  AddOutputFile(command, "--plot", options.plot, CheckWritable, "Draw the program's throughput into this SVG file");
   command.add_flag("--json", options.json, "Print JSON, and no progress");
   command.add_option("--corrupt", options.corrupt, "Flip so many bytes at the destination: the checks must notice")
       ->group("");
@@ -84,12 +88,11 @@ std::string Subtitle(const DemoOptions& options, const DemoRun& run) {
 }
 
 absl::Status WritePlot(const DemoOptions& options, const DemoRun& run, const std::vector<MethodResult>& results) {
+  const std::string svg = PlotThroughput(results, Subtitle(options, run));
   std::ofstream file(options.plot);
-  file << PlotThroughput(results, Subtitle(options, run));
+  file << svg;
   file.close();
-  if (file) return absl::OkStatus();
-  return absl::UnavailableError(
-      fmt::format("--plot {}: the file cannot be written; check the folder and its rights", options.plot));
+  return file ? absl::OkStatus() : While("--plot", NotWritable(options.plot, errno));
 }
 
 /// One half of a demo on two hosts.
@@ -124,6 +127,19 @@ absl::Status CheckHostOptions(const HostOptions& host, const DemoOptions& option
   }
   if (!host.role.empty() && options.transport.starts_with("sim")) {
     return absl::InvalidArgumentError("--transport sim is inside one process: choose tcp or verbs for two hosts");
+  }
+  return absl::OkStatus();
+}
+
+/// The orders bring a source what the destination was told: an option of its own would go unheard.
+absl::Status CheckSourceOptions(const CLI::App& command) {
+  for (const CLI::Option* const option : command.get_options()) {
+    if (option->count() == 0) continue;
+    // get_name() is empty for hidden ones.
+    const std::string name = "--" + option->get_lnames().front();
+    if (name == "--role" || name == "--listen") continue;
+    return absl::InvalidArgumentError(
+        fmt::format("--role source takes no {}: give it to the destination, whose orders the source obeys", name));
   }
   return absl::OkStatus();
 }
@@ -240,9 +256,11 @@ void AddDemoCommand(CLI::App& app, Action& action) {
   auto host = std::make_shared<HostOptions>();
   AddOptions(*command, *options);
   AddHostOptions(*command, *host);
-  command->callback([&action, options, host] {
-    action = [options, host] {
-      if (const absl::Status fits = CheckHostOptions(*host, *options); !fits.ok()) return Complain(fits, kExitUsage);
+  command->callback([&action, command, options, host] {
+    action = [command, options, host] {
+      absl::Status fits = CheckHostOptions(*host, *options);
+      if (fits.ok() && host->role == "source") fits = CheckSourceOptions(*command);
+      if (!fits.ok()) return Complain(fits, kExitUsage);
       options->source_host = host->connect;
       return host->role == "source" ? RunSource(host->listen) : RunDemo(*options);
     };

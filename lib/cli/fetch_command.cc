@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <thread>
@@ -17,11 +16,14 @@
 #include "lib/cli/fetch_report.h"
 #include "lib/cli/image_name.h"
 #include "lib/cli/option_types.h"
+#include "lib/cli/output_file.h"
+#include "lib/cli/peer_advice.h"
 #include "lib/cli/rail_summary.h"
 #include "lib/cli/sha256.h"
 #include "lib/cli/terminal/progress_bar.h"
 #include "lib/cli/touch_pattern.h"
 #include "lib/cli/workload/timeline.h"
+#include "lib/util/deadline.h"
 #include "lib/util/status_text.h"
 
 namespace farfault {
@@ -132,13 +134,14 @@ absl::StatusOr<std::unique_ptr<DestinationSession>> Fetch::Attach() {
 /// Until everything is here. Slow is fine, standing still is not.
 absl::Status Fetch::WaitUntilResident(DestinationSession& session) {
   std::uint64_t resident = 0;
-  absl::Time moved = absl::Now();
+  Deadline deadline = Deadline::After(options_.timeout);
   for (;;) {
     absl::Status status = session.WaitUntilResident(absl::Milliseconds(500));
     if (status.ok() || !absl::IsDeadlineExceeded(status)) return status;
     const std::uint64_t now_resident = session.Stats().resident_pages;
-    if (std::exchange(resident, now_resident) != now_resident) moved = absl::Now();
-    if (absl::Now() - moved > options_.timeout) {
+    if (std::exchange(resident, now_resident) != now_resident) {
+      deadline = Deadline::After(options_.timeout);
+    } else if (deadline.Passed()) {
       return absl::DeadlineExceededError(fmt::format(
           "no page has come from {} for {}: check the network and the source, or wait longer with --timeout",
           options_.from, absl::FormatDuration(options_.timeout)));
@@ -164,6 +167,10 @@ absl::Status Fetch::FaultIn(DestinationSession& session) {
   if (!status.ok()) {
     // The threads may be parked on pages that will never come: nobody can join them.
     bar_.Clear();
+    // What has not come is still in the source's file.
+    if (absl::IsUnavailable(status)) {
+      status = absl::UnavailableError(fmt::format("{}, then run this again", StatusText(status)));
+    }
     Complain(status);
     std::fflush(nullptr);
     _exit(kExitFailed);
@@ -174,18 +181,22 @@ absl::Status Fetch::FaultIn(DestinationSession& session) {
 
 absl::Status Fetch::WriteOutput() const {
   const int fd = open(options_.output.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  bool good = fd >= 0;
+  if (fd < 0) return NotWritable(options_.output, errno);
+  int error = 0;
   std::span<const std::byte> left = image();
-  while (good && !left.empty()) {
+  while (error == 0 && !left.empty()) {
     const ssize_t wrote = write(fd, left.data(), left.size());
-    if (wrote < 0 && errno == EINTR) continue;
-    good = wrote > 0;
-    if (good) left = left.subspan(static_cast<std::size_t>(wrote));
+    if (wrote > 0) {
+      left = left.subspan(static_cast<std::size_t>(wrote));
+    } else if (wrote == 0) {
+      error = EIO;
+    } else if (errno != EINTR) {
+      error = errno;
+    }
   }
-  const int error = errno;
-  if (fd >= 0 && close(fd) != 0) good = false;
-  if (good) return absl::OkStatus();
-  return absl::UnavailableError(fmt::format("--output {}: {}", options_.output, std::strerror(error)));
+  // Some file systems say only here that there was no room.
+  if (close(fd) != 0 && error == 0) error = errno;
+  return error == 0 ? absl::OkStatus() : NotWritable(options_.output, error);
 }
 
 absl::StatusOr<Fetched> Fetch::Run() {
@@ -215,7 +226,7 @@ int RunFetch(const FetchOptions& options) {
   ProgressBar bar(ProgressBar::StyleFor(stderr, options.json));
   const absl::StatusOr<Fetched> fetched = Fetch(options, bar).Run();
   bar.Clear();
-  if (!fetched.ok()) return Complain(fetched.status());
+  if (!fetched.ok()) return Complain(AdviseInstead(fetched.status(), "wait longer with --wait"));
   if (options.json) {
     fmt::print("{}\n", FetchedAsJson(*fetched));
     return kExitGood;
@@ -254,8 +265,9 @@ void AddFetchCommand(CLI::App& app, Action& action) {
   command->add_flag("--rest", options->rest, "Read ahead of the touches as well");
   AddKeyFile(*command, options->key);
   AddDuration(*command, "--wait", options->wait, "How long to wait for the source to appear (default for ever)");
-  AddDuration(*command, "--timeout", options->timeout, "Give up when nothing moves for so long (default 5m)");
-  command->add_option("--output", options->output, "Write the bytes to this file, too")->type_name("FILE");
+  AddDuration(*command, "--timeout", options->timeout,
+              "Give up when nothing moves for so long, once connected (default 5m)");
+  AddOutputFile(*command, "--output", options->output, CheckWritable, "Write the bytes to this file, too");
   command->add_flag("--json", options->json, "Print JSON, and no progress");
   command->callback([&action, options] { action = [options] { return RunFetch(*options); }; });
 }

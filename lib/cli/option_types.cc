@@ -7,10 +7,12 @@
 #include <iterator>
 #include <vector>
 
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "farfault/predictor.h"
 #include "farfault/version.h"
 #include "lib/cli/terminal/units.h"
+#include "lib/transport/transport_registry.h"
 #include "lib/util/status_text.h"
 
 namespace farfault {
@@ -20,6 +22,11 @@ constexpr std::size_t kMaxKey = 4096;
 
 [[noreturn]] void Refuse(const std::string& name, std::string_view why) {
   throw CLI::ValidationError(name, std::string(why));
+}
+
+/// Those that reach another process.
+std::string OtherTransports() {
+  return absl::StrReplaceAll(std::string(TransportNames()), {{"sim ", ""}, {" sim", ""}});
 }
 
 }  // namespace
@@ -74,15 +81,37 @@ CLI::Option* AddAddress(CLI::App& app, const std::string& name, std::string& val
           name,
           [name, &value](const std::string& text) {
             const std::size_t end = text.find("://");
+            if (text.starts_with("verbs://") && !IsTransport("verbs")) {
+              Refuse(name, fmt::format("\"{}\": {}", text, LacksTransport("verbs")));
+            }
             if (end == std::string::npos || !IsTransport(text.substr(0, end)) || end + 3 == text.size()) {
               Refuse(name, fmt::format("\"{}\" is not an address: write it like tcp://192.0.2.7:7000 (transports of "
                                        "this build: {})",
-                                       text, TransportNames()));
+                                       text, OtherTransports()));
+            }
+            if (text.starts_with("sim://")) {
+              Refuse(name, fmt::format("\"{}\" reaches nobody: sim:// joins two sides of one process, and the other "
+                                       "side of this is another one; write an address like tcp://127.0.0.1:7000 "
+                                       "(`farfault demo --transport sim` shows sim://)",
+                                       text));
             }
             value = text;
           },
           help)
       ->type_name("ADDRESS");
+}
+
+CLI::Option* AddOutputFile(CLI::App& app, const std::string& name, std::string& value, OutputCheck check,
+                           const std::string& help) {
+  return app
+      .add_option_function<std::string>(
+          name,
+          [name, &value, check](const std::string& path) {
+            if (absl::Status writable = check(path); !writable.ok()) Refuse(name, StatusText(writable));
+            value = path;
+          },
+          help)
+      ->type_name("FILE");
 }
 
 CLI::Option* AddKeyFile(CLI::App& app, std::string& key) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 
 // Options whose values have units or come from a list: what is wrong with them is said before anything is started.
@@ -14,10 +15,15 @@ CLI::Option* AddBytes(CLI::App& app, const std::string& name, std::uint64_t& val
 CLI::Option* AddDuration(CLI::App& app, const std::string& name, absl::Duration& value, const std::string& help);
 /// A specification for `MakePredictor`.
 CLI::Option* AddPredictor(CLI::App& app, const std::string& name, std::string& value);
-/// "tcp://HOST:PORT" and the like.
+/// "tcp://HOST:PORT" and the like, of a process that is not this one: never sim://.
 CLI::Option* AddAddress(CLI::App& app, const std::string& name, std::string& value, const std::string& help);
 /// The name of a file whose contents are the pre-shared key.
 CLI::Option* AddKeyFile(CLI::App& app, std::string& key);
+
+/// A file that is written at the end; `check` (lib/cli/output_file.h) says whether it can be.
+using OutputCheck = absl::Status (*)(const std::string& path);
+CLI::Option* AddOutputFile(CLI::App& app, const std::string& name, std::string& value, OutputCheck check,
+                           const std::string& help);
 
 /// Whether `scheme` is among `TransportNames()`.
 bool IsTransport(std::string_view scheme);

@@ -2,10 +2,14 @@
 #include <string>
 
 #include "lib/cli/commands.h"
+#include "lib/cli/give_way.h"
 #include "lib/cli/option_types.h"
+#include "lib/cli/output_file.h"
 #include "lib/cli/pager/cloud_hypervisor.h"
 #include "lib/cli/pager/pager.h"
 #include "lib/cli/pager/working_set.h"
+#include "lib/page/page_state_file.h"
+#include "lib/util/status_text.h"
 
 namespace farfault {
 namespace {
@@ -20,6 +24,11 @@ with migration_config.json and state.json of an offloaded snapshot in FOLDER, an
 
 A pager that dies leaves its guests waiting, not broken. With --state the same command, started again, goes on where it
 was.)";
+
+absl::Status CheckRecord(const std::string& path) { return CheckReplaceable(path, WorkingSetDraft(path)); }
+
+/// A pager that takes a guest over goes on with the file that is there.
+absl::Status CheckState(const std::string& path) { return CheckUpdatable(path, PageStateFile::DraftOf(path)); }
 
 absl::Status Check(const PagerOptions& options) {
   if (options.from.empty() == options.listen.empty()) {
@@ -46,6 +55,8 @@ int Run(const PagerOptions& options) {
   if (absl::Status checked = Check(options); !checked.ok()) return Complain(checked, kExitUsage);
   const StopSignal stop;
   ProgressBar bar(ProgressBar::StyleFor(stderr, false));
+  // Before there are threads, which inherit it.
+  if (absl::Status gives_way = GiveWay(options.nice); !gives_way.ok()) bar.Say(std::string(StatusText(gives_way)));
   absl::Status status;
   if (options.socket.empty()) {
     status = RunCloudHypervisor(options, bar, stop);
@@ -67,13 +78,12 @@ void AddPagerCommand(CLI::App& app, Action& action) {
   AddAddress(*command, "--listen", options->listen, "Where a live source comes to, like tcp://0.0.0.0:7000");
   AddKeyFile(*command, options->key);
   command->add_flag("--rest", options->rest, "Read what nobody asks for as well, so that paging comes to an end");
-  command->add_option("--record", options->record, "Write down the order in which the guest touches its memory")
-      ->type_name("FILE");
+  AddOutputFile(*command, "--record", options->record, CheckRecord,
+                "Write down the order in which the guest touches its memory");
   command->add_option("--working-set", options->working_set, "Read pages in this order before they are asked for")
       ->type_name("FILE");
-  command
-      ->add_option("--state", options->state, "Let a pager that is started later go on with the guest; best on a tmpfs")
-      ->type_name("FILE");
+  AddOutputFile(*command, "--state", options->state, CheckState,
+                "Let a pager that is started later go on with the guest; best on a tmpfs");
   command->add_option("--cloud-hypervisor", options->cloud_hypervisor, "Socket at which a Cloud Hypervisor receives")
       ->type_name("PATH");
   command->add_option("--migration", options->migration, "What it is to receive besides its memory")
@@ -82,6 +92,7 @@ void AddPagerCommand(CLI::App& app, Action& action) {
   command->add_flag("--once", options->once, "End after one guest instead of waiting for the next");
   AddDuration(*command, "--wait", options->wait, "How long to wait for the source to appear (default for ever)");
   AddDuration(*command, "--patience", options->patience, "How long a hypervisor's handshake may take (default 10s)");
+  AddNice(*command, options->nice);
   command->add_flag("--json", options->json, "Print a report as JSON when a guest's paging has ended");
   command->footer(kFooter);
   command->callback([&action, options] { action = [options] { return Run(*options); }; });

@@ -6,12 +6,16 @@
 #include <string>
 #include <utility>
 
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "lib/cli/commands.h"
+#include "lib/cli/give_way.h"
 #include "lib/cli/option_types.h"
 #include "lib/cli/qemu/qemu_migration.h"
 #include "lib/cli/qemu/resumed_migration.h"
 #include "lib/cli/terminal/progress_bar.h"
 #include "lib/cli/terminal/units.h"
+#include "lib/util/status_text.h"
 
 namespace farfault {
 namespace {
@@ -19,6 +23,7 @@ namespace {
 struct QemuMigrateOptions {
   QemuMigrationOptions migration;
   std::string ram;
+  int nice = kGivesWay;
   bool resume = false;
   bool no_push = false;
   bool json = false;
@@ -44,8 +49,14 @@ void ShowEvent(const Event& event, bool resume, ProgressBar& bar) {
   }
 }
 
+nlohmann::json UnixMicros(const absl::StatusOr<absl::Time>& time) {
+  return time.ok() ? nlohmann::json(absl::ToUnixMicros(*time)) : nlohmann::json();
+}
+
 void PrintJson(const QemuMigrationReport& report) {
   const nlohmann::json json = {{"downtime_us", absl::ToInt64Microseconds(report.downtime)},
+                               {"stopped_at_us", UnixMicros(report.stopped_at)},
+                               {"resumed_at_us", UnixMicros(report.resumed_at)},
                                {"total_ms", absl::ToInt64Milliseconds(report.total)},
                                {"ram_bytes", report.ram_bytes},
                                {"prepage_rounds", report.prepaged.rounds},
@@ -114,6 +125,8 @@ int Resume(const QemuMigrateOptions& options, ProgressBar& bar) {
 int QemuMigrate(QemuMigrateOptions options) {
   if (absl::Status checked = Check(options); !checked.ok()) return Complain(checked, kExitUsage);
   ProgressBar bar(ProgressBar::StyleFor(stderr, false));
+  // Before there are threads, which inherit it.
+  if (absl::Status gives_way = GiveWay(options.nice); !gives_way.ok()) bar.Say(std::string(StatusText(gives_way)));
   options.migration.push = !options.no_push;
   options.migration.on_event = [&options, &bar](const Event& event) { ShowEvent(event, options.resume, bar); };
   return options.resume ? Resume(options, bar) : Migrate(options, bar);
@@ -153,6 +166,7 @@ void AddQemuMigrateCommand(CLI::App& app, Action& action) {
                     "to the pager that takes the guest over");
   command->add_option("--ram", options->ram, "For --resume: the source's RAM file, where its QEMU has ended")
       ->type_name("FILE");
+  AddNice(*command, options->nice);
   command->add_flag("--json", options->json, "One JSON object instead of text");
   command->callback([&action, options] { action = [options] { return QemuMigrate(*options); }; });
 }

@@ -20,6 +20,7 @@
 #include "lib/cli/workload/timeline.h"
 #include "lib/prepage/holes.h"
 #include "lib/util/status_text.h"
+#include "lib/util/whole_pages.h"
 
 namespace farfault {
 namespace {
@@ -62,8 +63,10 @@ absl::StatusOr<Image> OpenImage(const std::string& path, std::uint64_t page_size
   image.region.name = MakeImageName(path, image.bytes);
   image.region.page_size = page_size;
   if (image.region.length % page_size == 0) return image;
-  return absl::InvalidArgumentError(
-      fmt::format("{} has {} bytes, which is no multiple of --page-size {}", path, image.bytes, page_size));
+  return absl::InvalidArgumentError(fmt::format(
+      "{} has {} bytes, which is no multiple of --page-size {}: serve it with --page-size 4K, or, if its guest is on "
+      "huge pages, take the whole image (truncate -s {} fills it up with zeros)",
+      path, image.bytes, page_size, RoundUpToPages(image.bytes, page_size)));
 }
 
 absl::StatusOr<std::unique_ptr<Predictor>> ChoosePredictor(const Image& image, const ServeOptions& serve) {

@@ -4,8 +4,8 @@
 #include <array>
 #include <cstddef>
 
-#include "absl/time/clock.h"
 #include "lib/page/claim.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 namespace {
@@ -16,7 +16,7 @@ constexpr std::uint64_t kMarksPerWrite = 64;
 }  // namespace
 
 absl::Status MarkWanted(Channel& channel, const SourcePeer& source, std::uint64_t total_pages,
-                        std::span<const PageRun> runs, absl::Time deadline) {
+                        std::span<const PageRun> runs, Deadline deadline) {
   const SourceTableLayout tables{total_pages};
   std::array<std::byte, kMarksPerWrite> marks;
   marks.fill(std::byte{1});
@@ -29,7 +29,7 @@ absl::Status MarkWanted(Channel& channel, const SourcePeer& source, std::uint64_
     const bool failed = std::any_of(completions.begin(), completions.begin() + static_cast<std::ptrdiff_t>(count),
                                     [](const Completion& c) { return c.status != CompletionStatus::kOk; });
     if (failed || channel.broken()) return absl::UnavailableError("the demand channel to the source is lost");
-    if (absl::Now() < deadline) return absl::OkStatus();
+    if (!deadline.Passed()) return absl::OkStatus();
     return absl::DeadlineExceededError("the source does not take in which pages are here already");
   };
   const auto post = [&](PageRun run) -> absl::Status {

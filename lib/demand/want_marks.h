@@ -5,10 +5,10 @@
 #include <span>
 
 #include "absl/status/status.h"
-#include "absl/time/time.h"
 #include "farfault/page.h"
 #include "lib/session/peer.h"
 #include "lib/transport/transport.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 
@@ -16,7 +16,7 @@ namespace farfault {
 /// destination that takes a running guest over must not have them written again. Before the switchover, which begins
 /// the push; nobody else uses the channel. Returns when the source has the marks. kUnavailable, kDeadlineExceeded.
 absl::Status MarkWanted(Channel& channel, const SourcePeer& source, std::uint64_t total_pages,
-                        std::span<const PageRun> runs, absl::Time deadline);
+                        std::span<const PageRun> runs, Deadline deadline);
 
 }  // namespace farfault
 

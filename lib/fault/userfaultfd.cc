@@ -122,7 +122,8 @@ absl::Status RegisterError(int error, const void* address, std::uint64_t length)
       fmt::format("userfaultfd does not take the {} bytes at {}: {}", length, fmt::ptr(address), std::strerror(error));
   switch (error) {
     case EBUSY:
-      return absl::FailedPreconditionError(what + "; another session or program has registered this memory");
+      return absl::FailedPreconditionError(
+          what + "; another session or program has registered this memory: end that one first");
     case EINVAL:
       return absl::InvalidArgumentError(
           what + "; it must be mapped as a whole, and be private anonymous memory or a file on tmpfs or hugetlbfs");

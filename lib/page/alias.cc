@@ -25,8 +25,9 @@ absl::Status CheckFile(const Region& region) {
     return invalid(fmt::format("its file cannot be examined: {}", std::strerror(errno)));
   }
   if (static_cast<std::uint64_t>(info.st_size) < region.file_offset + region.length) {
-    return invalid(fmt::format("its file ends at {}, but the region reaches to {}", info.st_size,
-                               region.file_offset + region.length));
+    return invalid(fmt::format(
+        "its file ends at {}, but the region reaches to {}; make the file longer (ftruncate), or the region shorter",
+        info.st_size, region.file_offset + region.length));
   }
   if (system.f_type == HUGETLBFS_MAGIC) {
     if (region.page_size == kHugePage && system.f_bsize == static_cast<long>(kHugePage)) return absl::OkStatus();
@@ -34,10 +35,12 @@ absl::Status CheckFile(const Region& region) {
                                system.f_bsize, region.page_size, kHugePage));
   }
   if (system.f_type != TMPFS_MAGIC) {
-    return invalid("its file is not on memfd, tmpfs or hugetlbfs; userfaultfd works on no other file system");
+    return invalid(
+        "its file is not on memfd, tmpfs or hugetlbfs; put it there, since userfaultfd works on no other file system");
   }
   if (region.page_size == kSmallPage) return absl::OkStatus();
-  return invalid(fmt::format("its page size is {}, but its file is not on hugetlbfs", region.page_size));
+  return invalid(fmt::format("its page size is {}, but its file is not on hugetlbfs; say {}, or put the file there",
+                             region.page_size, kSmallPage));
 }
 
 }  // namespace

@@ -110,7 +110,8 @@ absl::Status CheckMapping(const Placed& placed, std::span<const MappedRange> map
   struct stat file = {};
   if (region.fd >= 0 && fstat(region.fd, &file) != 0) {
     return absl::InvalidArgumentError(
-        fmt::format("region '{}': file descriptor {} is not open", region.name, region.fd));
+        fmt::format("region '{}': file descriptor {} is not open; leave it open until the session has ended",
+                    region.name, region.fd));
   }
   std::uint64_t at = placed.mapping.address;
   const std::uint64_t end = at + placed.mapping.length;
@@ -124,7 +125,8 @@ absl::Status CheckMapping(const Placed& placed, std::span<const MappedRange> map
     at = range.end;
   }
   if (at >= end) return absl::OkStatus();
-  return absl::InvalidArgumentError(fmt::format("region '{}': nothing is mapped at {:#x}", region.name, at));
+  return absl::InvalidArgumentError(
+      fmt::format("region '{}': nothing is mapped at {:#x}; map all of it first", region.name, at));
 }
 
 // A page in two regions would move twice, and what is discarded or written in one would not be known of the other.
@@ -144,7 +146,8 @@ absl::Status CheckFilesApart(std::span<const Region> regions) {
       if (before.file_offset + before.length <= region.file_offset) continue;
       if (region.file_offset + region.length <= before.file_offset) continue;
       return absl::InvalidArgumentError(
-          fmt::format("regions '{}' and '{}' are parts of the same file that overlap, at offsets {} and {}",
+          fmt::format("regions '{}' and '{}' are parts of the same file that overlap, at offsets {} and {}; give each "
+                      "region a part of its own",
                       before.name, region.name, before.file_offset, region.file_offset));
     }
     parts.push_back({&region, file.st_dev, file.st_ino});
@@ -173,7 +176,7 @@ absl::Status CheckGuestMappings(const GuestMemory& memory) {
       absl::Status status = CheckMapping({region, mapping, file_offset, true}, maps);
       if (!status.ok()) {
         return absl::Status(status.code(),
-                            fmt::format("{}, in process {}", std::string(status.message()), memory.external()->pid));
+                            fmt::format("in process {}, {}", memory.external()->pid, std::string(status.message())));
       }
       file_offset += mapping.length;
     }

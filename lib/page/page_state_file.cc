@@ -116,7 +116,7 @@ absl::StatusOr<PageStateFile> PageStateFile::Map(const std::string& path, int fl
 }
 
 absl::StatusOr<PageStateFile> PageStateFile::Create(const std::string& path, const GuestMemory& memory) {
-  const std::string draft = path + ".new";
+  const std::string draft = DraftOf(path);
   // Of a process that was killed.
   static_cast<void>(unlink(draft.c_str()));
   auto file = Map(draft, O_CREAT | O_EXCL, sizeof(Header) + memory.total_pages());

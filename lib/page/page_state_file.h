@@ -23,6 +23,9 @@ class PageStateFile {
   /// kNotFound: there is none. kFailedPrecondition: it is of other memory. kDataLoss: it is none of ours, or damaged.
   static absl::StatusOr<PageStateFile> Reopen(const std::string& path, const GuestMemory& memory);
 
+  /// Where a file that Publish puts at `path` is until then.
+  static std::string DraftOf(const std::string& path) { return path + ".new"; }
+
   PageStateFile() = default;
   PageStateFile(PageStateFile&& other) noexcept { *this = std::move(other); }
   PageStateFile& operator=(PageStateFile&& other) noexcept;

@@ -90,7 +90,8 @@ absl::Status Lacking(const Region& region, int error, std::uint64_t done) {
   }
   const MemoryBudget budget = AvailableMemory();
   return absl::ResourceExhaustedError(
-      fmt::format("{}; {} MiB are left ({})", what, budget.bytes >> 20, budget.limited_by));
+      fmt::format("{}; {} MiB are left ({}): free some, raise the limit, or give the guest less memory", what,
+                  budget.bytes >> 20, budget.limited_by));
 }
 
 // What the file holds already, whichever part of it that is.

@@ -33,7 +33,6 @@ constexpr int kMostRetries = 100'000;
 constexpr Pagemap::Query kWrittenAndProtect{.all_of = Pagemap::kWritten, .protect_again = true};
 constexpr Pagemap::Query kWritten{.all_of = Pagemap::kWritten};
 constexpr Pagemap::Query kNoEntry{.none_of = Pagemap::kPresent | Pagemap::kSwapped};
-constexpr Pagemap::Query kNotPresent{.none_of = Pagemap::kPresent};
 
 Pagemap::AddressRange RangeOf(const Region& region) {
   const auto base = reinterpret_cast<std::uint64_t>(region.base);
@@ -188,7 +187,8 @@ absl::Status DirtyTracker::Stop() {
       first_error.Update(absl::InternalError(fmt::format("region '{}' stays write-protected", region.name)));
     }
   }
-  return first_error;
+  // What has ended tracks nothing any more.
+  return process_.exited() ? absl::OkStatus() : first_error;
 }
 
 absl::Status DirtyTracker::CollectRegion(std::size_t index, std::vector<PageRun>* dirty) const {
@@ -225,17 +225,20 @@ absl::Status DirtyTracker::Collect(std::vector<PageRun>* dirty) {
 absl::Status DirtyTracker::CollectSent(std::size_t index, const PageBitmap& sent, std::vector<PageRun>* dirty) const {
   const RegionPages region(memory_, index);
   const std::size_t from = dirty->size();
-  const auto append = [&](Pagemap::AddressRange range) { AppendSetPages(sent, region.Pages(range), dirty); };
   std::vector<PageRun> unmapped;
-  const auto scan = [&](PageRun stretch) {
-    const Pagemap::AddressRange range = region.Addresses(stretch);
-    absl::Status status = pagemap_.Scan(range, kWritten, append);
-    if (status.ok()) status = pagemap_.Scan(range, kNoEntry, append);
-    if (!status.ok() || !region.file_backed()) return status;
-    return pagemap_.Scan(range, kNotPresent,
-                         [&](Pagemap::AddressRange found) { AppendSetPages(sent, region.Pages(found), &unmapped); });
+  const auto note = [&](Pagemap::AddressRange range, std::uint64_t categories) {
+    // Without an entry there is no mark either.
+    const bool no_entry = (categories & (Pagemap::kPresent | Pagemap::kSwapped)) == 0;
+    if ((categories & Pagemap::kWritten) != 0 || no_entry) {
+      AppendSetPages(sent, region.Pages(range), dirty);
+    } else if (region.file_backed()) {
+      AppendSetPages(sent, region.Pages(range), &unmapped);
+    }
   };
-  absl::Status status = ForEachStretch(sent, region.pages(), scan);
+  // The guest stands still: one walk, for everything that is of interest.
+  absl::Status status = ForEachStretch(sent, region.pages(), [&](PageRun stretch) {
+    return pagemap_.ScanWrittenOrAbsent(region.Addresses(stretch), note);
+  });
   for (const PageRun& run : unmapped) {
     if (status.ok()) status = AppendNotInFile(RegionPages(view_, index), run, dirty);
   }

@@ -14,16 +14,8 @@
 #include <utility>
 
 namespace farfault {
-namespace {
 
-// <linux/fs.h> has these since Linux 6.7; the headers that we are built with may be older.
-struct PageRegion {
-  std::uint64_t start;
-  std::uint64_t end;
-  std::uint64_t categories;
-};
-
-struct ScanArgument {
+struct Pagemap::ScanArgument {
   std::uint64_t size;
   std::uint64_t flags;
   std::uint64_t start;
@@ -37,9 +29,18 @@ struct ScanArgument {
   std::uint64_t category_anyof_mask;
   std::uint64_t return_mask;
 };
-static_assert(sizeof(ScanArgument) == 96);
 
-constexpr unsigned long kPagemapScan = _IOWR('f', 16, ScanArgument);
+namespace {
+
+// <linux/fs.h> has these since Linux 6.7; the headers that we are built with may be older.
+struct PageRegion {
+  std::uint64_t start;
+  std::uint64_t end;
+  std::uint64_t categories;
+};
+
+constexpr std::size_t kScanArgumentBytes = 96;
+constexpr unsigned long kPagemapScan = _IOC(_IOC_READ | _IOC_WRITE, 'f', 16, kScanArgumentBytes);
 constexpr std::uint64_t kWpMatching = 1u << 0;
 constexpr std::uint64_t kCheckWpAsync = 1u << 1;
 
@@ -81,16 +82,31 @@ absl::StatusOr<Pagemap> Pagemap::OpenPath(const std::string& path) {
 }
 
 absl::Status Pagemap::Scan(AddressRange range, const Query& query, absl::FunctionRef<void(AddressRange)> found) const {
-  std::array<PageRegion, kRangesPerCall> ranges;
   ScanArgument argument{};
-  argument.size = sizeof(argument);
   argument.flags = query.protect_again ? kWpMatching | kCheckWpAsync : 0;
-  argument.end = range.end;
-  argument.vec = reinterpret_cast<std::uint64_t>(ranges.data());
-  argument.vec_len = ranges.size();
   argument.category_inverted = query.none_of;
   argument.category_mask = query.all_of | query.none_of;
   argument.return_mask = argument.category_mask;
+  return Walk(range, argument, [&](AddressRange match, std::uint64_t /*categories*/) { found(match); });
+}
+
+absl::Status Pagemap::ScanWrittenOrAbsent(AddressRange range,
+                                          absl::FunctionRef<void(AddressRange, std::uint64_t)> found) const {
+  ScanArgument argument{};
+  argument.category_inverted = kPresent;
+  argument.category_anyof_mask = kWritten | kPresent;
+  argument.return_mask = kWritten | kPresent | kSwapped;
+  return Walk(range, argument, found);
+}
+
+absl::Status Pagemap::Walk(AddressRange range, ScanArgument argument,
+                           absl::FunctionRef<void(AddressRange, std::uint64_t)> found) const {
+  static_assert(sizeof(ScanArgument) == kScanArgumentBytes);
+  std::array<PageRegion, kRangesPerCall> ranges;
+  argument.size = sizeof(argument);
+  argument.end = range.end;
+  argument.vec = reinterpret_cast<std::uint64_t>(ranges.data());
+  argument.vec_len = ranges.size();
   for (std::uint64_t at = range.begin; at < range.end;) {
     argument.start = at;
     const int filled = ioctl(fd_.get(), kPagemapScan, &argument);
@@ -100,7 +116,7 @@ absl::Status Pagemap::Scan(AddressRange range, const Query& query, absl::Functio
           errno, fmt::format("scanning the page tables of [{:#x}, {:#x}); unmapped meanwhile?", at, range.end));
     }
     for (const PageRegion& match : std::span(ranges).first(static_cast<std::size_t>(filled))) {
-      found({match.start, match.end});
+      found({match.start, match.end}, match.categories);
     }
     if (argument.walk_end <= at) return absl::InternalError("PAGEMAP_SCAN does not get on");
     at = argument.walk_end;

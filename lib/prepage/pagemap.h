@@ -47,7 +47,15 @@ class Pagemap {
   /// other.
   absl::Status Scan(AddressRange range, const Query& query, absl::FunctionRef<void(AddressRange)> found) const;
 
+  /// The same for pages that are kWritten or not kPresent, with which of kWritten, kPresent and kSwapped they are: one
+  /// walk through the page tables, which is what a look at a large memory costs.
+  absl::Status ScanWrittenOrAbsent(AddressRange range,
+                                   absl::FunctionRef<void(AddressRange, std::uint64_t categories)> found) const;
+
  private:
+  struct ScanArgument;
+  absl::Status Walk(AddressRange range, ScanArgument argument,
+                    absl::FunctionRef<void(AddressRange, std::uint64_t categories)> found) const;
   static absl::StatusOr<Pagemap> OpenPath(const std::string& path);
   explicit Pagemap(UniqueFd fd) : fd_(std::move(fd)) {}
 

@@ -31,12 +31,16 @@ RunListReceiver::RunListReceiver(const PageLayout& layout, const SourcePeer& sou
   }
 }
 
-void RunListReceiver::FailAs(const Channel& channel) {
-  Fail(fmt::format("the push channel is broken{}", Because(channel.failure())));
+void RunListReceiver::LoseChannel(const Channel& channel) {
+  Fail(absl::UnavailableError(fmt::format("the push channel is broken{}", Because(channel.failure()))));
 }
 
-void RunListReceiver::Fail(std::string error) {
-  if (error_.empty()) error_ = std::move(error);
+void RunListReceiver::Refuse(std::string_view what) {
+  Fail(absl::DataLossError(fmt::format("the source sent {}", what)));
+}
+
+void RunListReceiver::Fail(absl::Status failure) {
+  if (failure_.ok()) failure_ = std::move(failure);
 }
 
 std::span<std::byte> RunListReceiver::Buffer(std::size_t index, std::uint64_t id) const {
@@ -47,7 +51,7 @@ bool RunListReceiver::Start() {
   for (std::size_t i = 0; i < receivers_.size(); ++i) {
     for (std::uint64_t id = 0; id < kReceivesPerChannel; ++id) {
       if (receivers_[i].channel->PostReceive(id, Buffer(i, id), resources_.buffers_key) != PostResult::kOk) {
-        Fail("the push channel takes no receives");
+        LoseChannel(*receivers_[i].channel);
         return false;
       }
     }
@@ -66,7 +70,7 @@ bool RunListReceiver::Next() {
     bool received = false;
     while (!received && receiver.channel->Poll(std::span(&completion, 1)) == 1) {
       if (completion.status != CompletionStatus::kOk) {
-        FailAs(*receiver.channel);
+        LoseChannel(*receiver.channel);
         return false;
       }
       received = completion.opcode == Opcode::kReceive;
@@ -74,7 +78,7 @@ bool RunListReceiver::Next() {
     // After the completions that made room for it: a source that waits for credit sends nothing that would wake us.
     if (receiver.credit_owed > 0) ReturnCredit(index);
     if (received) return Open(index, completion) && TakeEntry();
-    if (receiver.channel->broken()) FailAs(*receiver.channel);
+    if (receiver.channel->broken()) LoseChannel(*receiver.channel);
   }
   return false;
 }
@@ -83,7 +87,7 @@ bool RunListReceiver::Open(std::size_t index, const Completion& completion) {
   const std::span<const std::byte> buffer = Buffer(index, completion.id);
   RunListHeader header;
   if (completion.length < sizeof(header)) {
-    Fail(fmt::format("the source sent a run list of {} bytes", completion.length));
+    Refuse(fmt::format("a run list of {} bytes", completion.length));
     return false;
   }
   std::memcpy(&header, buffer.data(), sizeof(header));
@@ -92,8 +96,7 @@ bool RunListReceiver::Open(std::size_t index, const Completion& completion) {
                      header.number == receivers_[index].lists_done + 1 &&
                      completion.length == sizeof(header) + header.runs * sizeof(RunListEntry);
   if (!sound) {
-    Fail(
-        fmt::format("the source sent a run list that makes no sense (number {}, runs {})", header.number, header.runs));
+    Refuse(fmt::format("a run list that makes no sense (number {}, runs {})", header.number, header.runs));
     return false;
   }
   open_ = true;
@@ -110,7 +113,7 @@ bool RunListReceiver::TakeEntry() {
   std::memcpy(&entry, list + next_entry_ * sizeof(entry), sizeof(entry));
   const PageRun run{entry.first, entry.count};
   if (run.count == 0 || !layout_.Contains(run) || layout_.ClipToRegion(run) != run) {
-    Fail(fmt::format("the source sent a run outside the memory (page {}, {} pages)", run.first, run.count));
+    Refuse(fmt::format("a run outside the memory (page {}, {} pages)", run.first, run.count));
     return false;
   }
   ++next_entry_;
@@ -118,7 +121,7 @@ bool RunListReceiver::TakeEntry() {
   // Without staging every page is direct.
   for (PageIndex page = run.first + 1; !resources_.staging.empty() && page < run.end(); ++page) {
     if (placement_.direct(page) == direct) continue;
-    Fail(fmt::format("the source sent a run whose bytes land in two places (page {})", page));
+    Refuse(fmt::format("a run whose bytes land in two places (page {})", page));
     return false;
   }
   current_ = {run, (header_.flags & RunListHeader::kPrePaged) != 0, nullptr};
@@ -126,7 +129,7 @@ bool RunListReceiver::TakeEntry() {
     Receiver& receiver = receivers_[open_index_];
     const std::uint64_t bytes = run.count * layout_.page_size(run.first);
     if (bytes > receiver.staging.ring_bytes()) {
-      Fail(fmt::format("the source sent a run of {} bytes, more than the staging ring holds", bytes));
+      Refuse(fmt::format("a run of {} bytes, more than the staging ring holds", bytes));
       return false;
     }
     current_.staged = resources_.staging[open_index_].data() + receiver.staging.Place(bytes);
@@ -148,7 +151,7 @@ void RunListReceiver::FinishList() {
   ++receiver.lists_done;
   if (receiver.channel->PostReceive(open_id_, Buffer(open_index_, open_id_), resources_.buffers_key) !=
       PostResult::kOk) {
-    Fail("the push channel takes no receives any more");
+    LoseChannel(*receiver.channel);
   }
   if (!resources_.staging.empty()) {
     receiver.credit_owed = receiver.staging.position();
@@ -175,7 +178,7 @@ void RunListReceiver::ReturnCredit(std::size_t index) {
     case PostResult::kFull:
       break;  // Owed still; the next poll tries again.
     case PostResult::kBroken:
-      FailAs(*receiver.channel);
+      LoseChannel(*receiver.channel);
       break;
   }
 }

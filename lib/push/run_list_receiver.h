@@ -4,9 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
+#include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "farfault/page.h"
 #include "lib/page/page_layout.h"
 #include "lib/page/placement.h"
@@ -54,8 +55,9 @@ class RunListReceiver {
 
   /// Run lists of this channel that have been dealt with completely.
   std::uint64_t lists_done(std::size_t channel) const { return receivers_[channel].lists_done; }
-  bool broken() const { return !error_.empty(); }
-  const std::string& error() const { return error_; }
+  bool broken() const { return !failure_.ok(); }
+  /// kUnavailable when a channel is lost, kDataLoss when what came over it makes no sense.
+  const absl::Status& failure() const { return failure_; }
 
  private:
   struct Receiver {
@@ -71,8 +73,9 @@ class RunListReceiver {
   void FinishList();
   void ReturnCredit(std::size_t index);
   std::span<std::byte> Buffer(std::size_t index, std::uint64_t id) const;
-  void Fail(std::string error);
-  void FailAs(const Channel& channel);
+  void Fail(absl::Status failure);
+  void LoseChannel(const Channel& channel);
+  void Refuse(std::string_view what);
 
   const PageLayout& layout_;
   const SourcePeer& source_;
@@ -87,7 +90,7 @@ class RunListReceiver {
   RunListHeader header_;
   std::size_t next_entry_ = 0;
   Arrival current_;
-  std::string error_;
+  absl::Status failure_;
 };
 
 }  // namespace farfault

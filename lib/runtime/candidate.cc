@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "lib/util/deadline.h"
+
 namespace farfault {
 namespace {
 
@@ -11,35 +13,36 @@ Role Other(Role role) { return role == Role::kSource ? Role::kDestination : Role
 
 }  // namespace
 
-Candidate::Candidate(Role role, std::string_view key, Connection connection, absl::Time deadline)
+Candidate::Candidate(Role role, std::string_view key, Connection connection, Deadline deadline)
     : role_(role), key_(key), connection_(std::move(connection)), deadline_(deadline) {
   connection_.link->SendStruct(MessageType::kHello, connection_.own_hello);
 }
 
-Candidate::State Candidate::Poll(absl::Time now) {
+Candidate::State Candidate::Poll() {
   if (state_ == State::kGreeting || state_ == State::kProving) {
+    // Asked first: what has come by then was in time, however long this thread is kept from reading it.
+    const bool late = deadline_.Passed();
     absl::Status status = Advance();
     const bool waits = state_ == State::kGreeting || state_ == State::kProving;
-    if (status.ok() && waits && now >= deadline_) status = SilentPeerError(Awaited());
+    if (status.ok() && waits && late) status = SilentPeerError(Awaited());
     if (!status.ok()) Dismiss(std::move(status));
   }
-  if (state_ == State::kLeaving) Leave(now);
+  if (state_ == State::kLeaving) Leave();
   return state_;
 }
 
 void Candidate::Dismiss(absl::Status why) {
   failure_ = std::move(why);
   connection_.link->SendFailure(failure_);
-  deadline_ = absl::InfinitePast();  // Set by the next Leave, which knows the time.
+  deadline_ = Deadline::After(kFarewell);
   state_ = State::kLeaving;
 }
 
-void Candidate::Leave(absl::Time now) {
-  if (deadline_ == absl::InfinitePast()) deadline_ = now + kFarewell;
+void Candidate::Leave() {
   ControlLink& link = *connection_.link;
   // Anything that comes now is of no interest any more; a peer that never stops sending does not get to stay either.
   link.Receive();
-  if (link.flushed() || !link.status().ok() || now >= deadline_) state_ = State::kGone;
+  if (link.flushed() || !link.status().ok() || deadline_.Passed()) state_ = State::kGone;
 }
 
 std::string_view Candidate::Awaited() const {

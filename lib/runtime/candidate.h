@@ -5,9 +5,9 @@
 #include <string_view>
 
 #include "absl/status/status.h"
-#include "absl/time/time.h"
 #include "lib/runtime/connection.h"
 #include "lib/session/handshake.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 
@@ -24,10 +24,10 @@ class Candidate {
   };
 
   /// Says hello. `key` outlives this object; a peer that is not through by `deadline` fails.
-  Candidate(Role role, std::string_view key, Connection connection, absl::Time deadline);
+  Candidate(Role role, std::string_view key, Connection connection, Deadline deadline);
 
   /// Goes on as far as messages that have come allow.
-  State Poll(absl::Time now);
+  State Poll();
   State state() const { return state_; }
   /// Why it failed.
   const absl::Status& failure() const { return failure_; }
@@ -42,12 +42,12 @@ class Candidate {
   absl::Status TakeHello(const ControlMessage& message);
   absl::Status TakeProof(const ControlMessage& message) const;
   const HelloMessage& HelloOf(Role role) const;
-  void Leave(absl::Time now);
+  void Leave();
 
   const Role role_;
   const std::string_view key_;
   Connection connection_;
-  absl::Time deadline_;
+  Deadline deadline_;
   State state_ = State::kGreeting;
   absl::Status failure_;
 };

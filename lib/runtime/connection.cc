@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <span>
 
-#include "absl/time/clock.h"
 #include "lib/runtime/sleeper.h"
+#include "lib/util/deadline.h"
 #include "lib/util/status_text.h"
 
 namespace farfault {
@@ -74,8 +74,10 @@ absl::StatusOr<std::optional<ControlMessage>> TakeMessage(ControlLink& link, std
     return message;
   }
   if (link.status().ok()) return std::nullopt;
-  return absl::Status(link.status().code(),
-                      fmt::format("{} while waiting for the peer's {}", StatusText(link.status()), what));
+  return absl::Status(
+      link.status().code(),
+      fmt::format("{} while waiting for the peer's {}{}", StatusText(link.status()), what,
+                  absl::IsUnavailable(link.status()) ? ": see there why it ended, then begin again" : ""));
 }
 
 absl::Status CheckType(const ControlMessage& message, MessageType type, std::string_view what) {
@@ -87,37 +89,39 @@ absl::Status CheckType(const ControlMessage& message, MessageType type, std::str
 
 absl::Status SilentPeerError(std::string_view what) {
   return absl::DeadlineExceededError(
-      fmt::format("the peer is connected but silent: its {} did not come in time; is it a farfault session?", what));
+      fmt::format("the peer is connected but silent: its {} did not come in time; check the address, and see at the "
+                  "other end what keeps it",
+                  what));
 }
 
-absl::StatusOr<ControlMessage> WaitForMessage(ControlLink& link, std::string_view what, absl::Time deadline) {
+absl::StatusOr<ControlMessage> WaitForMessage(ControlLink& link, std::string_view what, Deadline deadline) {
   Sleeper sleeper;
   sleeper.AddChannel(link.channel());
   for (;;) {
     const auto message = TakeMessage(link, what);
     if (!message.ok()) return message.status();
     if (message->has_value()) return **message;
-    const absl::Duration left = deadline - absl::Now();
+    const absl::Duration left = deadline.Left();
     if (left <= absl::ZeroDuration()) return SilentPeerError(what);
     sleeper.Sleep(left);
   }
 }
 
 absl::StatusOr<ControlMessage> ExpectMessage(ControlLink& link, MessageType type, std::string_view what,
-                                             absl::Time deadline) {
+                                             Deadline deadline) {
   auto message = WaitForMessage(link, what, deadline);
   if (!message.ok()) return message.status();
   if (absl::Status expected = CheckType(*message, type, what); !expected.ok()) return expected;
   return message;
 }
 
-absl::Status FlushLink(ControlLink& link, absl::Time deadline) {
+absl::Status FlushLink(ControlLink& link, Deadline deadline) {
   Sleeper sleeper;
   sleeper.AddChannel(link.channel());
-  while (!link.flushed() && link.status().ok() && absl::Now() < deadline) {
+  while (!link.flushed() && link.status().ok() && !deadline.Passed()) {
     // Anything that comes now is of no interest any more.
     if (link.Receive() || link.flushed() || !link.status().ok()) continue;
-    sleeper.Sleep(deadline - absl::Now());
+    sleeper.Sleep(deadline.Left());
   }
   return link.flushed() ? absl::OkStatus() : absl::UnavailableError("the last message did not reach the peer");
 }

@@ -10,12 +10,12 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "farfault/stats.h"
 #include "lib/runtime/registered_buffer.h"
 #include "lib/session/control_link.h"
 #include "lib/session/handshake.h"
 #include "lib/transport/transport.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 
@@ -45,12 +45,12 @@ absl::Status CheckType(const ControlMessage& message, MessageType type, std::str
 absl::Status SilentPeerError(std::string_view what);
 
 /// The next message, which must come by `deadline`: errors of TakeMessage, and kDeadlineExceeded.
-absl::StatusOr<ControlMessage> WaitForMessage(ControlLink& link, std::string_view what, absl::Time deadline);
+absl::StatusOr<ControlMessage> WaitForMessage(ControlLink& link, std::string_view what, Deadline deadline);
 /// The same, and the message has this type.
 absl::StatusOr<ControlMessage> ExpectMessage(ControlLink& link, MessageType type, std::string_view what,
-                                             absl::Time deadline);
+                                             Deadline deadline);
 /// Waits until what was sent has reached the peer.
-absl::Status FlushLink(ControlLink& link, absl::Time deadline);
+absl::Status FlushLink(ControlLink& link, Deadline deadline);
 
 }  // namespace farfault
 

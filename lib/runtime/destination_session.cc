@@ -5,10 +5,10 @@
 
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "lib/runtime/check_options.h"
 #include "lib/runtime/take_over.h"
 #include "lib/session/handshake.h"
+#include "lib/util/deadline.h"
 #include "lib/util/status_text.h"
 
 namespace farfault {
@@ -47,7 +47,7 @@ ThreadedDestinationSession::~ThreadedDestinationSession() {
         const bool told = core_.connection.link->flushed() || !core_.connection.link->status().ok();
         return engine_->phase() == Phase::kDone || (engine_->phase() == Phase::kFailed && told);
       },
-      absl::Now() + kFarewell);
+      Deadline::After(kFarewell));
   thread_->Stop();
   core_.CloseChannels();
   if (!finished_ || !finish_status_.ok()) KeepMissingPagesParked();
@@ -72,7 +72,7 @@ absl::Status ThreadedDestinationSession::Start() {
   auto rendezvous = Rendezvous::Create(Role::kDestination, options_, core_.events);
   if (!rendezvous.ok()) return rendezvous.status();
   auto connection = (*rendezvous)->Meet([this](Connection& peer) {
-    return AgreeOnRegions(*peer.link, core_.memory, absl::Now() + options_.handshake_timeout);
+    return AgreeOnRegions(*peer.link, core_.memory, Deadline::After(options_.handshake_timeout));
   });
   core_.transport = (*rendezvous)->TakeTransport();
   if (!connection.ok()) return connection.status();
@@ -80,7 +80,7 @@ absl::Status ThreadedDestinationSession::Start() {
   // The source may have to pin all of its memory first.
   const absl::Duration patience =
       core_.transport->pins_memory() ? options_.prepare_timeout : options_.handshake_timeout;
-  auto offer = ReceiveSourceOffer(*core_.connection.link, core_.layout, absl::Now() + patience);
+  auto offer = ReceiveSourceOffer(*core_.connection.link, core_.layout, Deadline::After(patience));
   if (!offer.ok()) return core_.Abandon(offer.status());
   offer_ = *std::move(offer);
   return absl::OkStatus();
@@ -145,7 +145,7 @@ absl::Status ThreadedDestinationSession::MakeEngine() {
   }
   if (external == nullptr || !external->taken_over) return absl::OkStatus();
   return TakeOver(*engine_, placement.mapped_before(), *core_.connection.demand.front(), offer_.source,
-                  absl::Now() + options_.prepare_timeout);
+                  Deadline::After(options_.prepare_timeout));
 }
 
 absl::Status ThreadedDestinationSession::StartEngine() {
@@ -219,7 +219,7 @@ absl::Status ThreadedDestinationSession::Activate(absl::Duration timeout) {
     return engine_->guest_may_run() || engine_->phase() == Phase::kFailed;
   };
   running_thread()->Call([this] { engine_->AllowActivation(); });
-  if (running_thread()->WaitUntil(over, absl::Now() + timeout)) return failure;
+  if (running_thread()->WaitUntil(over, Deadline::After(timeout))) return failure;
   return absl::DeadlineExceededError(
       fmt::format("the source did not switch over within {}; call Activate again, or Cancel to give up",
                   absl::FormatDuration(timeout)));
@@ -269,7 +269,7 @@ absl::Status ThreadedDestinationSession::WaitUntilResident(absl::Duration timeou
     failure = finished_ ? finish_status_ : engine_->failure();
     return finished_ || engine_->phase() == Phase::kFailed;
   };
-  if (running_thread()->WaitUntil(over, absl::Now() + timeout)) return failure;
+  if (running_thread()->WaitUntil(over, Deadline::After(timeout))) return failure;
   std::uint64_t resident = 0;
   running_thread()->Call([&] { resident = engine_->resident_pages(); });
   return absl::DeadlineExceededError(

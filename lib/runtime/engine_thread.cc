@@ -11,6 +11,7 @@
 #include <memory>
 #include <utility>
 
+#include "lib/util/deadline.h"
 #include "lib/util/start_thread.h"
 
 namespace farfault {
@@ -78,7 +79,7 @@ void EngineThread::Call(absl::FunctionRef<void()> function) {
   call.ran.Wait();
 }
 
-bool EngineThread::WaitUntil(absl::FunctionRef<bool()> done, absl::Time deadline) {
+bool EngineThread::WaitUntil(absl::FunctionRef<bool()> done, Deadline deadline) {
   Waiter waiter{done, {}};
   Call([&] {
     if (done()) {

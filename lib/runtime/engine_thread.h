@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "lib/runtime/sleeper.h"
+#include "lib/util/deadline.h"
 #include "lib/util/mutex.h"
 #include "lib/util/notification.h"
 #include "lib/util/unique_fd.h"
@@ -65,7 +66,7 @@ class EngineThread {
   void StopWatching(int fd) { sleeper_.RemoveFd(fd); }
 
   /// Waits until `done`, which is asked on the engine's thread after each round, is true; false at the deadline.
-  bool WaitUntil(absl::FunctionRef<bool()> done, absl::Time deadline);
+  bool WaitUntil(absl::FunctionRef<bool()> done, Deadline deadline);
 
  private:
   struct PendingCall {

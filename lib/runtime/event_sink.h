@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "farfault/events.h"
+#include "lib/util/deadline.h"
 #include "lib/util/mutex.h"
 
 namespace farfault {
@@ -35,9 +35,8 @@ class EventSink {
   void Progress(EventKind kind, std::uint64_t done, std::uint64_t total) {
     if (!listener_) return;
     const MutexLock lock(&mutex_);
-    const absl::Time now = absl::Now();
-    if (done != total && now - last_progress_ < absl::Milliseconds(100)) return;
-    last_progress_ = now;
+    if (done != total && !next_progress_.Passed()) return;
+    next_progress_ = Deadline::After(absl::Milliseconds(100));
     listener_({kind, done, total, {}});
   }
 
@@ -50,7 +49,7 @@ class EventSink {
 
   const EventListener listener_;
   Mutex mutex_;
-  absl::Time last_progress_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  Deadline next_progress_ ABSL_GUARDED_BY(mutex_) = Deadline::Now();
   std::string trouble_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -5,10 +5,11 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "lib/util/deadline.h"
 #include "lib/util/start_thread.h"
 #include "lib/util/status_text.h"
+#include "lib/util/stopwatch.h"
 
 namespace farfault {
 namespace {
@@ -47,7 +48,7 @@ void LateMemory::Run() {
     {
       const MutexLock lock(&stop_mutex_);
       const auto stop = [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return stop_; };
-      if (stopped_.WaitUntil(&stop_mutex_, absl::Now() + pause, stop)) return;
+      if (stopped_.WaitUntil(&stop_mutex_, Deadline::After(pause), stop)) return;
     }
     if (!guest_runs_here()) return;
     const absl::Status status = CatchUp(Guest::kRuns);
@@ -69,9 +70,9 @@ absl::Duration LateMemory::PauseAfterLook() {
 absl::Status LateMemory::CatchUp(Guest guest) {
   const MutexLock lock(&mutex_);
   if (memory_.complete()) return absl::OkStatus();
-  const absl::Time begun = absl::Now();
+  const Stopwatch watch;
   auto pages = memory_.FindLate(guest == Guest::kRuns);
-  looking_ = absl::Now() - begun;
+  looking_ = watch.Elapsed();
   if (!pages.ok()) return pages.status();
   if (pages->empty()) return absl::OkStatus();
   auto late = memory_.RegisterLate(*core_.transport, *std::move(pages));

@@ -3,16 +3,16 @@
 #include <optional>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "farfault/session.h"
 #include "lib/runtime/check_options.h"
 #include "lib/runtime/event_sink.h"
 #include "lib/session/handshake.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 namespace {
 
-absl::StatusOr<std::vector<RemoteRegion>> ReceiveRegions(ControlLink& link, absl::Time deadline) {
+absl::StatusOr<std::vector<RemoteRegion>> ReceiveRegions(ControlLink& link, Deadline deadline) {
   const auto message = ExpectMessage(link, MessageType::kRegions, "list of regions", deadline);
   if (!message.ok()) return message.status();
   return DecodeRegions(message->payload);
@@ -20,8 +20,7 @@ absl::StatusOr<std::vector<RemoteRegion>> ReceiveRegions(ControlLink& link, absl
 
 }  // namespace
 
-absl::StatusOr<Rendezvous::Agreement> AgreeOnRegions(ControlLink& link, const GuestMemory& memory,
-                                                     absl::Time deadline) {
+absl::StatusOr<Rendezvous::Agreement> AgreeOnRegions(ControlLink& link, const GuestMemory& memory, Deadline deadline) {
   const auto regions = ReceiveRegions(link, deadline);
   if (!regions.ok()) return regions.status();
   if (absl::Status same = CompareRegions(*regions, memory); !same.ok()) return same;
@@ -29,7 +28,7 @@ absl::StatusOr<Rendezvous::Agreement> AgreeOnRegions(ControlLink& link, const Gu
   return Rendezvous::Agreement::kSession;
 }
 
-absl::StatusOr<SourceOffer> ReceiveSourceOffer(ControlLink& link, const PageLayout& layout, absl::Time deadline) {
+absl::StatusOr<SourceOffer> ReceiveSourceOffer(ControlLink& link, const PageLayout& layout, Deadline deadline) {
   SourceOffer offer;
   offer.source.memory = ExtentTable(layout);
   for (;;) {
@@ -56,7 +55,7 @@ absl::StatusOr<SourceOffer> ReceiveSourceOffer(ControlLink& link, const PageLayo
 }
 
 absl::StatusOr<DestinationPeer> ReceiveDestinationOffer(ControlLink& link, const PageLayout& layout,
-                                                        std::size_t push_channels, absl::Time deadline) {
+                                                        std::size_t push_channels, Deadline deadline) {
   DestinationPeer destination;
   destination.frames = ExtentTable(layout);
   for (;;) {
@@ -85,7 +84,7 @@ absl::StatusOr<std::vector<RemoteRegion>> DescribeSource(const SessionOptions& o
   if (!rendezvous.ok()) return rendezvous.status();
   std::vector<RemoteRegion> regions;
   auto connection = (*rendezvous)->Meet([&](Connection& peer) -> absl::StatusOr<Rendezvous::Agreement> {
-    const absl::Time deadline = absl::Now() + options.handshake_timeout;
+    const Deadline deadline = Deadline::After(options.handshake_timeout);
     auto received = ReceiveRegions(*peer.link, deadline);
     if (!received.ok()) return received.status();
     regions = *std::move(received);

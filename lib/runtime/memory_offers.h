@@ -6,13 +6,13 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "farfault/guest_memory.h"
 #include "farfault/page.h"
 #include "lib/page/page_layout.h"
 #include "lib/runtime/rendezvous.h"
 #include "lib/session/control_link.h"
 #include "lib/session/peer.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 
@@ -23,14 +23,14 @@ struct SourceOffer {
 };
 
 /// The destination's part of agreeing on the regions. kFailedPrecondition names the first difference.
-absl::StatusOr<Rendezvous::Agreement> AgreeOnRegions(ControlLink& link, const GuestMemory& memory, absl::Time deadline);
+absl::StatusOr<Rendezvous::Agreement> AgreeOnRegions(ControlLink& link, const GuestMemory& memory, Deadline deadline);
 
 /// What follows when they agree.
-absl::StatusOr<SourceOffer> ReceiveSourceOffer(ControlLink& link, const PageLayout& layout, absl::Time deadline);
+absl::StatusOr<SourceOffer> ReceiveSourceOffer(ControlLink& link, const PageLayout& layout, Deadline deadline);
 
 /// What a destination answers, once it is prepared.
 absl::StatusOr<DestinationPeer> ReceiveDestinationOffer(ControlLink& link, const PageLayout& layout,
-                                                        std::size_t push_channels, absl::Time deadline);
+                                                        std::size_t push_channels, Deadline deadline);
 
 }  // namespace farfault
 

@@ -8,7 +8,9 @@
 
 #include "absl/time/clock.h"
 #include "lib/prepage/holes.h"
+#include "lib/util/deadline.h"
 #include "lib/util/status_text.h"
+#include "lib/util/stopwatch.h"
 
 namespace farfault {
 namespace {
@@ -108,11 +110,11 @@ absl::Status PrePager::CollectDirty(std::vector<PageRun>* dirty) {
 }
 
 // False: the deadline has passed, or nothing has moved for as long as the peer is given.
-bool PrePager::WaitWhileItMoves(absl::FunctionRef<bool()> over, absl::Time deadline) {
+bool PrePager::WaitWhileItMoves(absl::FunctionRef<bool()> over, Deadline deadline) {
   std::uint64_t seen = 0;
   thread_.Call([&] { seen = engine_.Stats().bytes_sent; });
   for (;;) {
-    const absl::Time look = std::min(deadline, absl::Now() + patience_);
+    const Deadline look = std::min(deadline, Deadline::After(patience_));
     if (thread_.WaitUntil(over, look)) return true;
     std::uint64_t now = 0;
     thread_.Call([&] { now = engine_.Stats().bytes_sent; });
@@ -121,7 +123,7 @@ bool PrePager::WaitWhileItMoves(absl::FunctionRef<bool()> over, absl::Time deadl
   }
 }
 
-absl::StatusOr<bool> PrePager::SendRound(PrePagePlan& plan, absl::Time start, absl::Time deadline) {
+absl::StatusOr<bool> PrePager::SendRound(PrePagePlan& plan, const Stopwatch& watch, Deadline deadline) {
   std::vector<PageRun> dirty;
   // Before any byte of the round is read: whatever is written from here on shows up next time.
   if (absl::Status collected = CollectDirty(&dirty); !collected.ok()) return collected;
@@ -130,14 +132,14 @@ absl::StatusOr<bool> PrePager::SendRound(PrePagePlan& plan, absl::Time start, ab
   thread_.Call([&] {
     MarkStaleOnEngineThread(dirty);
     plan.NoteDirty(dirty);
-    const std::vector<PageRun> round = plan.NextRound(engine_.fresh(), absl::ToInt64Nanoseconds(absl::Now() - start));
+    const std::vector<PageRun> round = plan.NextRound(engine_.fresh(), absl::ToInt64Nanoseconds(watch.Elapsed()));
     engine_.OfferPrePage(round);
     sending = !round.empty();
   });
   const auto over = [this] { return engine_.prepaging_idle() || engine_.phase() == SourceEngine::Phase::kFailed; };
   if (!WaitWhileItMoves(over, deadline)) {
     thread_.Call([this] { engine_.DropOffers(); });
-    if (!WaitWhileItMoves(over, absl::Now() + patience_)) {
+    if (!WaitWhileItMoves(over, Deadline::After(patience_))) {
       thread_.Call([this] {
         engine_.Fail(
             absl::DeadlineExceededError(fmt::format("the destination hangs: it has not taken in what was sent to it "
@@ -169,8 +171,8 @@ absl::StatusOr<std::vector<PageRun>> PrePager::Prepare(const PrePageBudget& budg
 }
 
 absl::StatusOr<PrePageReport> PrePager::Run(const PrePageBudget& budget) {
-  const absl::Time start = absl::Now();
-  const absl::Time deadline = budget.time == absl::ZeroDuration() ? absl::InfiniteFuture() : start + budget.time;
+  const Stopwatch watch;
+  const Deadline deadline = budget.time == absl::ZeroDuration() ? Deadline::Never() : Deadline::After(budget.time);
   const bool tracked = dirty_tracker_ != nullptr;
   const auto holes = Prepare(budget);
   if (!holes.ok()) {
@@ -187,7 +189,7 @@ absl::StatusOr<PrePageReport> PrePager::Run(const PrePageBudget& budget) {
   PrePageReport report;
   PrePagePlan plan(core_.layout, budget, *holes, hottest_);
   for (;;) {
-    const absl::StatusOr<bool> sent = SendRound(plan, start, deadline);
+    const absl::StatusOr<bool> sent = SendRound(plan, watch, deadline);
     if (!sent.ok()) return sent.status();
     thread_.Call([&] {
       now = engine_.Stats();
@@ -202,7 +204,7 @@ absl::StatusOr<PrePageReport> PrePager::Run(const PrePageBudget& budget) {
   report.pages_sent = now.pages_sent - before.pages_sent;
   report.bytes_sent = now.bytes_sent - before.bytes_sent;
   report.rounds = plan.rounds();
-  report.elapsed = absl::Now() - start;
+  report.elapsed = watch.Elapsed();
   return report;
 }
 

@@ -22,6 +22,8 @@
 #include "lib/runtime/late_memory.h"
 #include "lib/runtime/session_core.h"
 #include "lib/session/source_engine.h"
+#include "lib/util/deadline.h"
+#include "lib/util/stopwatch.h"
 
 namespace farfault {
 
@@ -71,11 +73,11 @@ class PrePager {
   absl::StatusOr<std::vector<PageRun>> FindUnsendable();
   absl::StatusOr<std::vector<PageRun>> Prepare(const PrePageBudget& budget);
   absl::Status Observe(const PrePageBudget& budget);
-  bool WaitWhileItMoves(absl::FunctionRef<bool()> over, absl::Time deadline);
+  bool WaitWhileItMoves(absl::FunctionRef<bool()> over, Deadline deadline);
   absl::Status ReadLog(std::vector<PageRun>* dirty);
   absl::Status CollectDirty(std::vector<PageRun>* dirty);
   void MarkEverythingStale();
-  absl::StatusOr<bool> SendRound(PrePagePlan& plan, absl::Time start, absl::Time deadline);
+  absl::StatusOr<bool> SendRound(PrePagePlan& plan, const Stopwatch& watch, Deadline deadline);
   void MarkStaleOnEngineThread(std::span<const PageRun> dirty);
 
   SessionCore& core_;

@@ -11,6 +11,8 @@
 #include "absl/time/clock.h"
 #include "lib/push/run_list_receiver.h"
 #include "lib/runtime/sleeper.h"
+#include "lib/transport/connect_error.h"
+#include "lib/util/deadline.h"
 #include "lib/util/status_text.h"
 
 namespace farfault {
@@ -31,11 +33,18 @@ static_assert(kMaxRails <= kMaxPushChannels);
 constexpr std::uint32_t kDemandSlots = 4096;
 constexpr std::uint32_t kPushSlots = 1088;  // All run lists of a pusher at their fullest.
 
-// A refusal of a peer that goes on to say why.
+constexpr std::size_t kMostAttemptsTold = 32;
+
+// Of a peer that goes on to say why it refuses, or that has left since it answered.
 absl::Status WithReason(ControlLink& link, const absl::Status& refusal) {
+  if (absl::IsUnavailable(refusal)) {
+    return absl::UnavailableError(fmt::format(
+        "{}; should the peer have ended since it answered, see there why, then begin again", StatusText(refusal)));
+  }
   if (!absl::IsPermissionDenied(refusal)) return refusal;
-  const auto reason = WaitForMessage(link, "reason", absl::Now() + kFarewell);
-  return absl::IsFailedPrecondition(reason.status()) ? reason.status() : refusal;
+  const auto reason = WaitForMessage(link, "reason", Deadline::After(kFarewell));
+  const bool tells = absl::IsFailedPrecondition(reason.status()) || absl::IsUnavailable(reason.status());
+  return tells ? reason.status() : refusal;
 }
 
 bool MayHaveVanished(const absl::Status& status) {
@@ -59,7 +68,7 @@ absl::StatusOr<std::unique_ptr<Rendezvous>> Rendezvous::Create(Role role, const 
 }
 
 absl::StatusOr<Connection> Rendezvous::Meet(absl::FunctionRef<absl::StatusOr<Agreement>(Connection&)> agree) {
-  absl::Time deadline = absl::Now() + options_.peer_timeout;
+  Deadline deadline = Deadline::After(options_.peer_timeout);
   for (;;) {
     auto connection = listening() ? AcceptPeer(deadline) : ConnectPeer(deadline);
     if (!connection.ok()) return connection.status();
@@ -67,7 +76,7 @@ absl::StatusOr<Connection> Rendezvous::Meet(absl::FunctionRef<absl::StatusOr<Agr
     const absl::StatusOr<Agreement> agreement = agree(*connection);
     if (agreement.ok() && *agreement == Agreement::kEnough) return connection;
     if (agreement.ok() && *agreement == Agreement::kPeerLeft) {
-      deadline = absl::Now() + options_.peer_timeout;
+      deadline = Deadline::After(options_.peer_timeout);
       continue;
     }
     absl::Status status = agreement.ok() ? OpenDataChannels(*connection) : agreement.status();
@@ -76,7 +85,7 @@ absl::StatusOr<Connection> Rendezvous::Meet(absl::FunctionRef<absl::StatusOr<Agr
       return connection;
     }
     connection->link->SendFailure(status);
-    FlushLink(*connection->link, absl::Now() + kFarewell).IgnoreError();
+    FlushLink(*connection->link, Deadline::After(kFarewell)).IgnoreError();
     if (!listening() || !MayHaveVanished(status)) return status;
     HintAtFailure(status);
   }
@@ -92,27 +101,40 @@ void Rendezvous::HintAtTrouble() {
   if (events_.has_listener()) events_.HintAtTrouble(transport_->Trouble());
 }
 
-absl::StatusOr<Connection> Rendezvous::ConnectPeer(absl::Time deadline) {
+// Otherwise nobody would learn that waiting is in vain. What fails in turns is told once each.
+void Rendezvous::HintAtAttempt(const absl::Status& failure) {
+  if (!events_.has_listener()) return;
+  std::string trouble = transport_->Trouble();
+  // When something is wrong at this end, that is why.
+  const bool own_fault = !trouble.empty();
+  events_.HintAtTrouble(std::move(trouble));
+  if (own_fault || IsNobodyListens(failure)) return;
+  const std::string text(StatusText(failure));
+  // A stranger could think of ever new ones.
+  if (attempts_told_.size() == kMostAttemptsTold) return;
+  if (attempts_told_.insert(text).second) events_.Send(EventKind::kHint, text + "; trying again");
+}
+
+absl::StatusOr<Connection> Rendezvous::ConnectPeer(Deadline deadline) {
   auto control = ConnectControl(deadline);
   if (!control.ok()) return control.status();
   auto connection = Wrap(*std::move(control));
   if (!connection.ok()) return connection.status();
-  Candidate peer(role_, options_.pre_shared_key, *std::move(connection), absl::Now() + options_.handshake_timeout);
+  Candidate peer(role_, options_.pre_shared_key, *std::move(connection), Deadline::After(options_.handshake_timeout));
   Sleeper sleeper;
   sleeper.AddChannel(peer.channel());
   for (;;) {
-    const Candidate::State state = peer.Poll(absl::Now());
+    const Candidate::State state = peer.Poll();
     if (state == Candidate::State::kAuthenticated) return peer.Release();
     if (state == Candidate::State::kGone) return peer.failure();
     sleeper.Sleep(kLookAround);
   }
 }
 
-absl::StatusOr<Connection> Rendezvous::AcceptPeer(absl::Time deadline) {
+absl::StatusOr<Connection> Rendezvous::AcceptPeer(Deadline deadline) {
   for (;;) {
     if (const std::unique_ptr<Candidate> peer = PollCandidates()) return peer->Release();
-    const absl::Time now = absl::Now();
-    if (now >= deadline) {
+    if (deadline.Passed()) {
       if (candidates_.empty()) return NobodyCame();
       // Who came in time may still prove itself, which takes the handshake's timeout at most; nobody else is let in.
       absl::SleepFor(kLookAround);
@@ -120,7 +142,7 @@ absl::StatusOr<Connection> Rendezvous::AcceptPeer(absl::Time deadline) {
     }
     HintAtTrouble();
     const absl::Status accepted =
-        AcceptControl(std::min(deadline, now + (candidates_.empty() ? kTroubleCheck : kLookAround)));
+        AcceptControl(std::min(deadline, Deadline::After(candidates_.empty() ? kTroubleCheck : kLookAround)));
     if (!accepted.ok() && !absl::IsDeadlineExceeded(accepted)) return accepted;
   }
 }
@@ -153,7 +175,7 @@ absl::Status Rendezvous::AddCandidate(std::unique_ptr<Channel> control, std::siz
   }
   if (!connection.ok()) return connection.status();
   candidates_.push_back(std::make_unique<Candidate>(role_, options_.pre_shared_key, *std::move(connection),
-                                                    absl::Now() + options_.handshake_timeout));
+                                                    Deadline::After(options_.handshake_timeout)));
   if (rail == 0) return absl::OkStatus();
   candidates_.back()->Dismiss(WrongRail(rail, 0));
   HintAtFailure(candidates_.back()->failure());
@@ -162,10 +184,9 @@ absl::Status Rendezvous::AddCandidate(std::unique_ptr<Channel> control, std::siz
 
 // The first candidate that has proved itself, if any.
 std::unique_ptr<Candidate> Rendezvous::PollCandidates() {
-  const absl::Time now = absl::Now();
   for (std::unique_ptr<Candidate>& candidate : candidates_) {
     const bool had_failed = !candidate->failure().ok();
-    const Candidate::State state = candidate->Poll(now);
+    const Candidate::State state = candidate->Poll();
     if (!had_failed && !candidate->failure().ok()) HintAtFailure(candidate->failure());
     if (state == Candidate::State::kAuthenticated) {
       std::unique_ptr<Candidate> peer = std::move(candidate);
@@ -178,29 +199,29 @@ std::unique_ptr<Candidate> Rendezvous::PollCandidates() {
   return nullptr;
 }
 
-absl::StatusOr<std::unique_ptr<Channel>> Rendezvous::ConnectControl(absl::Time deadline) {
+absl::StatusOr<std::unique_ptr<Channel>> Rendezvous::ConnectControl(Deadline deadline) {
   const PrivateData ticket = EncodeTicket(ChannelTicket{});
   absl::Duration pause = kFirstRetry;
   for (bool told = false;; told = true) {
     // An attempt that nobody answers must not take all of the time: a hint may be due, and another may succeed.
     auto connected = transport_->Connect(options_.connect, ticket, kControlChannel,
-                                         std::min(deadline, absl::Now() + options_.handshake_timeout));
+                                         std::min(deadline, Deadline::After(options_.handshake_timeout)));
     if (connected.ok() || !(absl::IsUnavailable(connected.status()) || absl::IsDeadlineExceeded(connected.status()))) {
       return connected;
     }
-    if (absl::Now() + pause >= deadline) {
+    if (deadline.Left() <= pause) {
       return absl::Status(connected.status().code(),
                           fmt::format("{}; gave up after {} (start the other end, or raise peer_timeout)",
                                       StatusText(connected.status()), absl::FormatDuration(options_.peer_timeout)));
     }
     if (!told) events_.Send(EventKind::kWaitingForPeer, options_.connect);
-    HintAtTrouble();
+    HintAtAttempt(connected.status());
     absl::SleepFor(pause);
     pause = std::min(2 * pause, kLongestRetry);
   }
 }
 
-absl::Status Rendezvous::AcceptControl(absl::Time deadline) {
+absl::Status Rendezvous::AcceptControl(Deadline deadline) {
   do {
     auto incoming = listener_->Accept(deadline);
     if (!incoming.ok()) return incoming.status();
@@ -209,7 +230,7 @@ absl::Status Rendezvous::AcceptControl(absl::Time deadline) {
     if (!ticket || ticket->kind != ChannelKind::kControl) continue;
     auto accepted = (*incoming)->Accept(kControlChannel);
     if (accepted.ok()) return AddCandidate(*std::move(accepted), (*incoming)->rail());
-  } while (absl::Now() < deadline);
+  } while (!deadline.Passed());
   return absl::DeadlineExceededError("no peer came in time");
 }
 
@@ -244,7 +265,7 @@ ChannelOptions Rendezvous::DataOptions(ChannelKind kind) const {
           .name = "push"};
 }
 
-absl::StatusOr<std::unique_ptr<Channel>> Rendezvous::OpenDataChannel(const ChannelTicket& ticket, absl::Time deadline) {
+absl::StatusOr<std::unique_ptr<Channel>> Rendezvous::OpenDataChannel(const ChannelTicket& ticket, Deadline deadline) {
   ChannelOptions options = DataOptions(ticket.kind);
   options.rail = RailOf(ticket);
   return transport_->Connect(options_.connect, EncodeTicket(ticket), options, deadline);
@@ -252,10 +273,10 @@ absl::StatusOr<std::unique_ptr<Channel>> Rendezvous::OpenDataChannel(const Chann
 
 // Others may knock meanwhile: they are let in as candidates, in case this peer turns out to be gone.
 absl::StatusOr<std::unique_ptr<Channel>> Rendezvous::AcceptDataChannel(ControlLink& link, const ChannelTicket& expected,
-                                                                       absl::Time deadline) {
-  while (absl::Now() < deadline) {
+                                                                       Deadline deadline) {
+  while (!deadline.Passed()) {
     if (!link.StillConnected()) return absl::UnavailableError("the peer left before it had opened its data channels");
-    auto incoming = listener_->Accept(std::min(deadline, absl::Now() + kPeerCheck));
+    auto incoming = listener_->Accept(std::min(deadline, Deadline::After(kPeerCheck)));
     if (absl::IsDeadlineExceeded(incoming.status())) continue;
     if (!incoming.ok()) return incoming.status();
     const std::optional<ChannelTicket> ticket = DecodeTicket((*incoming)->private_data());
@@ -274,7 +295,7 @@ absl::StatusOr<std::unique_ptr<Channel>> Rendezvous::AcceptDataChannel(ControlLi
 }
 
 absl::Status Rendezvous::OpenDataChannels(Connection& connection) {
-  const absl::Time deadline = absl::Now() + options_.handshake_timeout;
+  const Deadline deadline = Deadline::After(options_.handshake_timeout);
   const bool source = role_ == Role::kSource;
   ChannelTicket ticket;
   ticket.token = MakeToken(options_.pre_shared_key, source ? connection.own_hello : connection.peer_hello,

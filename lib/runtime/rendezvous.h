@@ -2,18 +2,20 @@
 #define FARFAULT_LIB_RUNTIME_RENDEZVOUS_H_
 
 #include <memory>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "farfault/options.h"
 #include "lib/runtime/candidate.h"
 #include "lib/runtime/connection.h"
 #include "lib/runtime/event_sink.h"
 #include "lib/session/handshake.h"
 #include "lib/transport/transport.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 
@@ -53,21 +55,22 @@ class Rendezvous {
         listener_(std::move(listener)) {}
 
   bool listening() const { return listener_ != nullptr; }
-  absl::StatusOr<std::unique_ptr<Channel>> ConnectControl(absl::Time deadline);
-  absl::Status AcceptControl(absl::Time deadline);
+  absl::StatusOr<std::unique_ptr<Channel>> ConnectControl(Deadline deadline);
+  absl::Status AcceptControl(Deadline deadline);
   absl::StatusOr<Connection> Wrap(std::unique_ptr<Channel> control);
-  absl::StatusOr<Connection> ConnectPeer(absl::Time deadline);
-  absl::StatusOr<Connection> AcceptPeer(absl::Time deadline);
+  absl::StatusOr<Connection> ConnectPeer(Deadline deadline);
+  absl::StatusOr<Connection> AcceptPeer(Deadline deadline);
   absl::Status NobodyCame() const;
   absl::Status AddCandidate(std::unique_ptr<Channel> control, std::size_t rail);
   absl::Status WrongRail(std::size_t rail, std::size_t right) const;
   std::unique_ptr<Candidate> PollCandidates();
   void HintAtFailure(const absl::Status& failure);
   void HintAtTrouble();
+  void HintAtAttempt(const absl::Status& failure);
   absl::Status OpenDataChannels(Connection& connection);
-  absl::StatusOr<std::unique_ptr<Channel>> OpenDataChannel(const ChannelTicket& ticket, absl::Time deadline);
+  absl::StatusOr<std::unique_ptr<Channel>> OpenDataChannel(const ChannelTicket& ticket, Deadline deadline);
   absl::StatusOr<std::unique_ptr<Channel>> AcceptDataChannel(ControlLink& link, const ChannelTicket& expected,
-                                                             absl::Time deadline);
+                                                             Deadline deadline);
   ChannelOptions DataOptions(ChannelKind kind) const;
   // Channels go round the rails, so that there is one of each kind on each.
   std::size_t RailOf(const ChannelTicket& ticket) const { return ticket.index % transport_->rails(); }
@@ -79,6 +82,7 @@ class Rendezvous {
   std::unique_ptr<Listener> listener_;
   std::vector<std::unique_ptr<Candidate>> candidates_;  // Oldest first.
   absl::Status last_failure_;                           // Of a peer that came and failed.
+  std::set<std::string> attempts_told_;                 // Why this side could not connect.
 };
 
 }  // namespace farfault

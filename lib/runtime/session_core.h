@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "farfault/options.h"
 #include "farfault/session.h"
@@ -17,6 +16,7 @@
 #include "lib/runtime/event_sink.h"
 #include "lib/runtime/memory_lease.h"
 #include "lib/runtime/rendezvous.h"
+#include "lib/util/deadline.h"
 #include "lib/util/monotonic_clock.h"
 #include "lib/util/status_text.h"
 
@@ -69,7 +69,7 @@ struct SessionCore {
   /// Before there is an engine: tells the peer why, and gives the status back.
   absl::Status Abandon(const absl::Status& status) {
     connection.link->SendFailure(status);
-    FlushLink(*connection.link, absl::Now() + absl::Seconds(1)).IgnoreError();
+    FlushLink(*connection.link, Deadline::After(absl::Seconds(1))).IgnoreError();
     return status;
   }
 };

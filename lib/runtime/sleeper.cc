@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/time/clock.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 
 void Sleeper::Sleep(absl::Duration most) {
-  absl::Time next_event = absl::InfiniteFuture();
+  Deadline next_event = Deadline::Never();
   for (std::size_t i = 0; i < channels_.size(); ++i) {
     polled_[fds_ + i] = {-1, 0, 0};
     if (channels_[i]->broken()) {
@@ -22,7 +22,7 @@ void Sleeper::Sleep(absl::Duration most) {
     polled_[fds_ + i] = {handle.fd, handle.events, 0};
     next_event = std::min(next_event, channels_[i]->next_event());
   }
-  if (next_event != absl::InfiniteFuture()) most = std::min(most, next_event - absl::Now());
+  most = std::min(most, next_event.Left());
   const timespec timeout = absl::ToTimespec(std::max(most, absl::ZeroDuration()));
   // Interrupted or timed out makes no difference: the caller looks at everything again anyway.
   static_cast<void>(

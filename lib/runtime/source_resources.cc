@@ -4,11 +4,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/time/clock.h"
 #include "lib/page/claim.h"
 #include "lib/prepage/holes.h"
 #include "lib/runtime/memory_offers.h"
 #include "lib/session/handshake.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 namespace {
@@ -45,8 +45,8 @@ absl::Status SourceResources::Exchange(const SessionOptions& options) {
   SendExtents(link, memory_.remote());
   link.Send(MessageType::kSourceMemory,
             EncodeSourceTables({tables_->remote_address(), tables_->bytes().size(), tables_->remote_key()}));
-  auto destination =
-      ReceiveDestinationOffer(link, core_.layout, core_.connection.push.size(), absl::Now() + options.prepare_timeout);
+  auto destination = ReceiveDestinationOffer(link, core_.layout, core_.connection.push.size(),
+                                             Deadline::After(options.prepare_timeout));
   if (!destination.ok()) return destination.status();
   destination_ = *std::move(destination);
   return absl::OkStatus();

@@ -3,15 +3,14 @@
 #include <fmt/format.h>
 
 #include <string>
+#include <thread>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "farfault/predictor.h"
-#include "lib/page/extent_plan.h"
 #include "lib/page/guest_mapping.h"
-#include "lib/prepage/holes.h"
 #include "lib/runtime/check_options.h"
 #include "lib/session/handshake.h"
+#include "lib/util/deadline.h"
 #include "lib/util/status_text.h"
 
 namespace farfault {
@@ -53,12 +52,18 @@ ThreadedSourceSession::ThreadedSourceSession(Guest guest, MemoryLease lease, Sou
       resources_(core_) {}
 
 ThreadedSourceSession::~ThreadedSourceSession() {
+  std::thread push_starter;
+  {
+    const MutexLock lock(&guest_mutex_);
+    push_starter = std::move(push_starter_);
+  }
+  if (push_starter.joinable()) push_starter.join();
   late_memory_.reset();
   if (thread_ != nullptr) {
     // The peer hears why, or that it may go.
     thread_->Call([this] { engine_->Fail(absl::CancelledError("the source's session has been ended")); });
     const ControlLink& link = *core_.connection.link;
-    thread_->WaitUntil([&link] { return link.flushed() || !link.status().ok(); }, absl::Now() + kFarewell);
+    thread_->WaitUntil([&link] { return link.flushed() || !link.status().ok(); }, Deadline::After(kFarewell));
     thread_->Stop();
   }
   core_.CloseChannels();
@@ -80,7 +85,8 @@ absl::Status ThreadedSourceSession::Start() {
 absl::StatusOr<Rendezvous::Agreement> ThreadedSourceSession::AgreeOnRegions(Connection& connection) {
   ControlLink& link = *connection.link;
   link.Send(MessageType::kRegions, EncodeRegions(core_.memory));
-  const auto answer = WaitForMessage(link, "answer to the list of regions", absl::Now() + options_.handshake_timeout);
+  const auto answer =
+      WaitForMessage(link, "answer to the list of regions", Deadline::After(options_.handshake_timeout));
   if (!answer.ok()) return answer.status();
   if (answer->type == MessageType::kRegionsAccepted) return Rendezvous::Agreement::kSession;
   if (answer->type == MessageType::kDescribed) return Rendezvous::Agreement::kPeerLeft;
@@ -211,97 +217,19 @@ absl::Status ThreadedSourceSession::ReportDirty(std::span<const PageRun> dirty) 
   return absl::OkStatus();
 }
 
-absl::Status ThreadedSourceSession::SwitchOver() {
+// Whoever has heard that it is drained may free the memory. Not earlier, where the guest is in another process: taking
+// dirty tracking off holds a lock that the page faults of that process need, and a hypervisor has the state of its
+// devices to send just then.
+void ThreadedSourceSession::LetGoOfGuest() {
+  push_started_.Wait();
   const MutexLock lock(&guest_mutex_);
-  if (absl::Status allowed = CheckBeforeSwitchOver("SwitchOver"); !allowed.ok()) return allowed;
-  if (std::exchange(switch_over_called_, true)) {
-    return absl::FailedPreconditionError("SwitchOver has been called already");
-  }
-  const Nanos start = core_.clock.Now();
-  auto dirty = SettleMemory();
-  if (!dirty.ok()) {
-    switch_over_called_ = false;
-    return dirty.status();
-  }
-  thread_->Call([&] { engine_->BeginSwitchOver(*std::move(dirty), pre_pager_->TakeHottest()); });
-  if (absl::Status handed_over = HandOver(); !handed_over.ok()) return handed_over;
-  switchover_ns_ = core_.clock.Now() - start;
-  BeginPush();
-  return absl::OkStatus();
+  StopTracking();
 }
 
-// The guest has stopped: from here on it is known what is out of date at the destination, and what is a hole.
-absl::StatusOr<std::vector<PageRun>> ThreadedSourceSession::SettleMemory() {
-  if (absl::Status caught_up = late_memory_->CatchUp(LateMemory::Guest::kStopped); !caught_up.ok()) {
-    return absl::Status(
-        caught_up.code(),
-        fmt::format("memory that the guest has populated since the session began cannot be offered; the "
-                    "guest may go on here: {}",
-                    StatusText(caught_up)));
-  }
-  return pre_pager_->LastDirty();
-}
-
-absl::Status ThreadedSourceSession::HandOver() {
-  const auto asked = [this] { return engine_->phase() != Phase::kDraining; };
-  if (!thread_->WaitUntil(asked, absl::Now() + options_.handshake_timeout)) {
-    thread_->Call([this] {
-      if (engine_->phase() == Phase::kDraining) {
-        engine_->Fail(absl::DeadlineExceededError(
-            "the destination is not ready to take over (has it called Activate?); the guest may go on at the source"));
-      }
-    });
-  }
-  const auto answered = [this] { return engine_->phase() != Phase::kSwitching; };
-  if (!thread_->WaitUntil(answered, absl::Now() + options_.handshake_timeout)) {
-    thread_->Call([this] {
-      if (engine_->phase() == Phase::kSwitching) {
-        engine_->Fail(absl::DeadlineExceededError("the destination did not answer the switchover in time"));
-      }
-    });
-  }
-  return WhyNotHandedOver();
-}
-
-absl::Status ThreadedSourceSession::WhyNotHandedOver() const {
-  absl::Status failure;
-  bool unknown = false;
-  bool handed_over = false;
-  thread_->Call([&] {
-    failure = engine_->failure();
-    unknown = engine_->outcome_unknown();
-    handed_over = engine_->handed_over();
-  });
-  // A failure that came after the destination had taken over is not the switchover's.
-  if (handed_over) return absl::OkStatus();
-  if (!unknown && !absl::IsDataLoss(failure)) return failure;
-  // kDataLoss is kept for an outcome that is unknown.
-  if (!unknown) return absl::AbortedError(failure.message());
-  return absl::DataLossError(fmt::format(
-      "{}; the guest may be running at the destination: ask there before it goes on here", StatusText(failure)));
-}
-
-void ThreadedSourceSession::BeginPush() {
+void ThreadedSourceSession::StopTracking() {
   if (absl::Status stopped = pre_pager_->Stop(); !stopped.ok()) {
     core_.events.Send(EventKind::kHint, fmt::format("dirty tracking did not end cleanly: {}", StatusText(stopped)));
   }
-  const std::vector<PageRun> holes = Holes();
-  thread_->Call([&] { engine_->StartPush(pre_pager_->NeverSent(holes)); });
-}
-
-// What has no key is a hole to the destination already; the rest of them saves transfers.
-std::vector<PageRun> ThreadedSourceSession::Holes() {
-  auto holes = FindHoles(core_.memory);
-  if (!holes.ok()) {
-    core_.events.Send(EventKind::kHint,
-                      fmt::format("pages that were never populated are sent as well: {}", StatusText(holes.status())));
-    holes.emplace();
-  }
-  const std::vector<PageRun> unregistered = late_memory_->Missing();
-  if (unregistered.empty()) return *std::move(holes);
-  std::vector<PageRun> all = WithoutHoles(unregistered, *holes);
-  all.insert(all.end(), holes->begin(), holes->end());
-  return all;
 }
 
 absl::Status ThreadedSourceSession::WaitUntilDrained(absl::Duration timeout) {
@@ -310,7 +238,10 @@ absl::Status ThreadedSourceSession::WaitUntilDrained(absl::Duration timeout) {
     failure = engine_->failure();
     return engine_->phase() == Phase::kDrained || engine_->phase() == Phase::kFailed;
   };
-  if (thread_->WaitUntil(over, absl::Now() + timeout)) return failure;
+  if (thread_->WaitUntil(over, Deadline::After(timeout))) {
+    if (failure.ok()) LetGoOfGuest();
+    return failure;
+  }
   return absl::DeadlineExceededError(fmt::format(
       "the destination does not have every page after {}; wait longer, let it fetch the rest (FetchRest), or "
       "push",

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <memory>
 #include <span>
+#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -19,6 +20,7 @@
 #include "lib/runtime/source_resources.h"
 #include "lib/session/source_engine.h"
 #include "lib/util/mutex.h"
+#include "lib/util/notification.h"
 
 namespace farfault {
 
@@ -58,7 +60,10 @@ class ThreadedSourceSession final : public SourceSession {
   absl::Status HandOver();
   std::vector<PageRun> Holes();
   absl::Status WhyNotHandedOver() const;
-  void BeginPush();
+  void BeginPushSoon() ABSL_EXCLUSIVE_LOCKS_REQUIRED(guest_mutex_);
+  void BeginPush() ABSL_EXCLUSIVE_LOCKS_REQUIRED(guest_mutex_);
+  void LetGoOfGuest();
+  void StopTracking() ABSL_EXCLUSIVE_LOCKS_REQUIRED(guest_mutex_);
   EngineThread::Round Round();
   void GoQuiet(Phase phase);
   void Tick();
@@ -78,6 +83,8 @@ class ThreadedSourceSession final : public SourceSession {
   Mutex guest_mutex_;  // One of PrePage, ReportDirty and SwitchOver at a time.
   std::unique_ptr<PrePager> pre_pager_ ABSL_GUARDED_BY(guest_mutex_);
   bool switch_over_called_ ABSL_GUARDED_BY(guest_mutex_) = false;
+  std::thread push_starter_ ABSL_GUARDED_BY(guest_mutex_);
+  Notification push_started_;  // Nothing looks at the guest's page tables any more.
   std::atomic<std::int64_t> switchover_ns_ = 0;
   std::atomic<std::uint64_t> prepage_rounds_ = 0;
   std::atomic<std::size_t> prepage_metadata_ = 0;

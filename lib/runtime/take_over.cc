@@ -3,12 +3,13 @@
 #include <vector>
 
 #include "lib/demand/want_marks.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 
 // What the guest has already must not be pushed: over tcp and verbs alike the bytes would land on top of its own.
 absl::Status TakeOver(DestinationEngine& engine, std::span<const PageRun> mapped, Channel& demand,
-                      const SourcePeer& source, absl::Time deadline) {
+                      const SourcePeer& source, Deadline deadline) {
   for (const PageRun& run : mapped) engine.TakeOver(run);
   const PageTable& table = engine.table();
   std::vector<PageRun> here;

@@ -4,18 +4,18 @@
 #include <span>
 
 #include "absl/status/status.h"
-#include "absl/time/time.h"
 #include "farfault/page.h"
 #include "lib/session/destination_engine.h"
 #include "lib/session/peer.h"
 #include "lib/transport/transport.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 
 /// Has an engine that has not run yet go on with a guest of an earlier session: `mapped` pages are the guest's, and
 /// neither they nor what the engine's table knows already is pushed again. Nobody uses the channel meanwhile.
 absl::Status TakeOver(DestinationEngine& engine, std::span<const PageRun> mapped, Channel& demand,
-                      const SourcePeer& source, absl::Time deadline);
+                      const SourcePeer& source, Deadline deadline);
 
 }  // namespace farfault
 

@@ -16,6 +16,10 @@ namespace {
 constexpr std::size_t kMaxFailureText = 1024;
 static_assert(kMaxWireRails == kMaxRails);
 
+absl::Status Lost(const Channel& channel) {
+  return absl::UnavailableError(fmt::format("the connection to the peer is lost{}", Because(channel.failure())));
+}
+
 }  // namespace
 
 ControlLink::ControlLink(Channel& channel, std::span<std::byte> buffers, std::uint32_t buffers_key)
@@ -29,9 +33,8 @@ void ControlLink::Fail(absl::Status status) {
 }
 
 void ControlLink::PostReceive(std::uint64_t id) {
-  if (channel_.PostReceive(id, ReceiveBuffer(id), buffers_key_) != PostResult::kOk) {
-    Fail(absl::UnavailableError("the connection to the peer is lost"));
-  }
+  const PostResult result = channel_.PostReceive(id, ReceiveBuffer(id), buffers_key_);
+  if (result != PostResult::kOk && result != PostResult::kBroken) Fail(Lost(channel_));
 }
 
 void ControlLink::Send(MessageType type, std::span<const std::byte> payload) {
@@ -109,7 +112,7 @@ void ControlLink::PostSends() {
                               .length = static_cast<std::uint32_t>(message.size()),
                               .local_key = buffers_key_};
     const PostResult result = channel_.Post(request);
-    if (result == PostResult::kBroken) Fail(absl::UnavailableError("the connection to the peer is lost"));
+    // When it is broken Receive says so, once it has nothing else to say.
     if (result != PostResult::kOk) return;
     outbox_.pop_front();
     ++next_send_;
@@ -126,25 +129,29 @@ void ControlLink::TakeBack() {
 std::optional<ControlMessage> ControlLink::Receive() {
   TakeBack();
   Completion completion;
-  // A peer that tells keys without end must not keep the caller here.
   std::uint32_t learnt = 0;
-  while (learnt < kReceives && NextCompletion(completion)) {
-    if (completion.status != CompletionStatus::kOk) break;
-    if (completion.opcode != Opcode::kReceive) {
-      --sends_in_use_;
-      continue;
+  bool lost = false;
+  do {
+    // Asked first: what came before the peer broke it has come by then.
+    lost = channel_.broken();
+    // A peer that tells keys without end must not keep the caller here.
+    while ((lost || learnt < kReceives) && NextCompletion(completion)) {
+      // Behind a request that was lost there may be a message that was not: why the peer hung up, for one.
+      if (completion.status != CompletionStatus::kOk) continue;
+      if (completion.opcode != Opcode::kReceive) {
+        --sends_in_use_;
+        continue;
+      }
+      const std::optional<ControlMessage> message = Decode(completion);
+      const bool is_keys = message && message->type == MessageType::kRailKeys && keys_ != nullptr;
+      if (!is_keys) return message;
+      if (!LearnKeys(message->payload)) return std::nullopt;
+      TakeBack();
+      ++learnt;
     }
-    const std::optional<ControlMessage> message = Decode(completion);
-    const bool is_keys = message && message->type == MessageType::kRailKeys && keys_ != nullptr;
-    if (!is_keys) return message;
-    if (!LearnKeys(message->payload)) return std::nullopt;
-    TakeBack();
-    ++learnt;
-  }
+  } while (!lost && channel_.broken());
   PostSends();
-  if (channel_.broken()) {
-    Fail(absl::UnavailableError(fmt::format("the connection to the peer is lost{}", Because(channel_.failure()))));
-  }
+  if (lost) Fail(Lost(channel_));
   return std::nullopt;
 }
 

@@ -64,7 +64,8 @@ class ControlLink {
 
   /// Everything sent so far has reached the peer.
   bool flushed() const { return outbox_.empty() && sends_in_use_ == 0; }
-  /// OK until the channel is lost or the peer sends nonsense.
+  /// OK until the peer sends nonsense or Receive finds the channel lost, which it does when it has handed out whatever
+  /// came before.
   const absl::Status& status() const { return status_; }
   Channel& channel() const { return channel_; }
 

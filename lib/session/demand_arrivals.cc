@@ -101,9 +101,8 @@ bool DemandArrivals::Take() {
     if (!progress_.failed()) OnDemanded(page);
   }
   if (reader_.broken() && progress_.phase() == DestinationPhase::kRunning) {
-    progress_.Fail(absl::UnavailableError(
-        fmt::format("the demand channel to the source is lost{}; pages that are missing here stay parked",
-                    Because(reader_.failure()))));
+    progress_.LoseSource(
+        absl::UnavailableError(fmt::format("the demand channel to the source is lost{}", Because(reader_.failure()))));
   }
   return count > 0;
 }

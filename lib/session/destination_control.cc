@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <optional>
-#include <string>
 #include <utility>
 
 #include "lib/session/extent_messages.h"
@@ -27,8 +26,7 @@ bool DestinationControl::TakeMessage() {
   if (link_.status().ok()) return message.has_value();
   if (progress_.phase() == Phase::kResident) progress_.Enter(Phase::kDone);
   if (progress_.phase() != Phase::kDone) {
-    progress_.Fail(absl::Status(link_.status().code(), fmt::format("{}; pages that are missing here stay parked",
-                                                                   std::string(link_.status().message()))));
+    progress_.LoseSource(link_.status());
   }
   return message.has_value();
 }

@@ -7,7 +7,7 @@ namespace farfault {
 DestinationEngine::DestinationEngine(World world, const Config& config)
     : link_(world.control),
       table_(world.page_states.empty() ? PageTable(world.layout.total_pages()) : PageTable(world.page_states)),
-      progress_(table_, world.control),
+      progress_(table_, world.control, config.faults.runs_early),
       pages_({world.layout, table_, world.placement, world.clock, progress_}, config.map_around_pages,
              static_cast<std::uint32_t>(FaultAnswerer::kPending) + 4 * config.demand_slots),
       demand_(pages_, progress_, world.source, world.demand_channels, world.scratch, config.demand_slots),

@@ -1,6 +1,11 @@
 #include "lib/session/destination_progress.h"
 
+#include <fmt/format.h>
+
+#include <string>
 #include <utility>
+
+#include "lib/util/status_text.h"
 
 namespace farfault {
 
@@ -9,6 +14,18 @@ void DestinationProgress::Fail(absl::Status status) {
   phase_ = DestinationPhase::kFailed;
   failure_ = std::move(status);
   control_.SendFailure(failure_);
+}
+
+void DestinationProgress::LoseSource(const absl::Status& why) {
+  // Whoever is told that the guest has not run here may let it go on at the source.
+  const bool may_have_run = guest_may_run_ || ran_before_;
+  std::string text = fmt::format("{}; {}", StatusText(why),
+                                 may_have_run ? "pages that are missing here stay parked"
+                                              : "the guest has not run here and may go on at the source");
+  if (absl::IsUnavailable(why)) {
+    text += may_have_run ? ": see at the source why it ended" : ": see there why, then begin again";
+  }
+  Fail(absl::Status(why.code(), text));
 }
 
 }  // namespace farfault

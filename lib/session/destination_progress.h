@@ -21,7 +21,9 @@ enum class DestinationPhase : std::uint8_t {
 /// How far a destination has come, or why it can't go on. One thread.
 class DestinationProgress {
  public:
-  DestinationProgress(const PageTable& table, ControlLink& control) : table_(table), control_(control) {}
+  /// `ran_before`: the guest has run here already, on what an earlier session or a snapshot brought.
+  DestinationProgress(const PageTable& table, ControlLink& control, bool ran_before)
+      : table_(table), control_(control), ran_before_(ran_before) {}
 
   DestinationPhase phase() const { return phase_; }
   bool failed() const { return phase_ == DestinationPhase::kFailed; }
@@ -44,11 +46,14 @@ class DestinationProgress {
   }
   /// Only the first failure counts, and none once everything is mapped and said. Tells the peer.
   void Fail(absl::Status status);
+  /// The same when it is the source that is lost, or that makes no sense: says where that leaves the guest.
+  void LoseSource(const absl::Status& why);
 
  private:
   const PageTable& table_;
   ControlLink& control_;
   DestinationPhase phase_ = DestinationPhase::kWaiting;
+  const bool ran_before_;
   absl::Status failure_;
   bool guest_may_run_ = false;
   bool push_expected_ = false;

@@ -23,7 +23,7 @@ PushArrivals::PushArrivals(DestinationPages& pages, DestinationProgress& progres
       answerer_(answerer),
       channels_(push.channels.size()),
       receiver_(pages.layout(), source, pages.placement(), std::move(push)) {
-  if (!receiver_.Start()) progress_.Fail(absl::UnavailableError(receiver_.error()));
+  if (!receiver_.Start()) progress_.LoseSource(receiver_.failure());
 }
 
 bool PushArrivals::HasTakenIn(const std::array<std::uint64_t, kMaxPushChannels>& lists_sent) const {
@@ -54,8 +54,7 @@ bool PushArrivals::Take() {
     budget -= std::min(budget, done);
   }
   if (receiver_.broken() && progress_.phase() != DestinationPhase::kResident) {
-    progress_.Fail(
-        absl::UnavailableError(fmt::format("{}; pages that are missing here stay parked", receiver_.error())));
+    progress_.LoseSource(receiver_.failure());
   }
   return progress;
 }

@@ -43,6 +43,14 @@ std::string_view TransportNames() {
   return names;
 }
 
+std::string LacksTransport(std::string_view scheme) {
+  const std::string lacks = fmt::format("this build has no transport '{}'; it has: {}", scheme, JoinSchemes(", "));
+  if (scheme != "verbs") return lacks;
+  return lacks +
+         "; for RDMA install libibverbs-dev and librdmacm-dev (./dev setup does), and build with "
+         "-DFARFAULT_WITH_VERBS=ON";
+}
+
 absl::StatusOr<std::unique_ptr<Transport>> MakeTransport(std::string_view address) {
   const std::size_t end = address.find("://");
   if (end == std::string_view::npos) {
@@ -54,8 +62,7 @@ absl::StatusOr<std::unique_ptr<Transport>> MakeTransport(std::string_view addres
   for (const TransportFactory& factory : TransportFactories()) {
     if (factory.scheme == scheme) return factory.make(address);
   }
-  return absl::InvalidArgumentError(
-      fmt::format("'{}': this build has no transport '{}'; it has: {}", address, scheme, JoinSchemes(", ")));
+  return absl::InvalidArgumentError(fmt::format("'{}': {}", address, LacksTransport(scheme)));
 }
 
 }  // namespace farfault

@@ -13,7 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
+#include "lib/util/deadline.h"
 
 // What carries channels. Every transport has the semantics of a reliable-connected queue pair:
 //
@@ -43,7 +43,7 @@ enum class Opcode : std::uint8_t { kRead, kWrite, kSend, kReceive };
 
 enum class CompletionStatus : std::uint8_t {
   kOk,
-  kError,    ///< This request failed (bad key, out of bounds, peer gone); the channel is broken.
+  kError,    ///< This request failed (bad key, out of bounds, peer gone); broken() says so before this is polled.
   kFlushed,  ///< The channel broke or was closed before the request was executed.
 };
 
@@ -141,8 +141,8 @@ class Channel {
   /// Call before sleeping on wait_handle(). False: there may be something already, poll again first.
   virtual bool PrepareToSleep() = 0;
   virtual WaitHandle wait_handle() const = 0;
-  /// For transports that keep time (sim): when Poll has something new at the latest; InfiniteFuture otherwise.
-  virtual absl::Time next_event() const { return absl::InfiniteFuture(); }
+  /// For transports that keep time (sim): when Poll has something new at the latest; Never otherwise.
+  virtual Deadline next_event() const { return Deadline::Never(); }
 
   virtual ChannelLimits limits() const = 0;
   /// What carries this channel, for people: "RDMA device rxe0, port 1, GID 1". Empty where there is nothing to tell.
@@ -192,7 +192,7 @@ class Listener {
   virtual std::string address() const = 0;
   /// The next well-formed request. Garbage, silence and half-open connections cost the listener nothing and delay
   /// nobody. kDeadlineExceeded; kCancelled after Close.
-  virtual absl::StatusOr<std::unique_ptr<IncomingChannel>> Accept(absl::Time deadline) = 0;
+  virtual absl::StatusOr<std::unique_ptr<IncomingChannel>> Accept(Deadline deadline) = 0;
   virtual void Close() = 0;
 };
 
@@ -241,11 +241,11 @@ class Transport {
   virtual absl::StatusOr<std::unique_ptr<RegisteredMemory>> Register(std::span<std::byte> memory,
                                                                      RemoteAccess access) = 0;
 
-  /// `address` is a full URL. kUnavailable when nobody listens there (worth a retry), kInvalidArgument for a bad
-  /// address, kPermissionDenied when the peer rejected the request, kFailedPrecondition when this end cannot connect
-  /// any more, kDeadlineExceeded.
+  /// `address` is a full URL. kUnavailable when nobody listens there (IsNobodyListens) or cannot be reached now, both
+  /// worth a retry, kInvalidArgument for a bad address, kPermissionDenied when the peer rejected the request,
+  /// kFailedPrecondition when this end cannot connect any more, kDeadlineExceeded.
   virtual absl::StatusOr<std::unique_ptr<Channel>> Connect(std::string_view address, const PrivateData& private_data,
-                                                           const ChannelOptions& options, absl::Time deadline) = 0;
+                                                           const ChannelOptions& options, Deadline deadline) = 0;
 
   /// kAlreadyExists when the address is in use.
   virtual absl::StatusOr<std::unique_ptr<Listener>> Listen(std::string_view address) = 0;

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "absl/status/statusor.h"
@@ -17,6 +18,9 @@ struct TransportFactory {
 
 /// The transports of this build. A transport is added by one line in make_transport.cc; `TransportNames` follows.
 std::span<const TransportFactory> TransportFactories();
+
+/// Says that this build has no transport of this name, which it has, and what to do about it.
+std::string LacksTransport(std::string_view scheme);
 
 }  // namespace farfault
 

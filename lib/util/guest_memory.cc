@@ -6,14 +6,20 @@
 #include <functional>
 #include <utility>
 
+#include "lib/util/whole_pages.h"
+
 namespace farfault {
 namespace {
 
 absl::Status CheckRegion(const Region& region, std::size_t index) {
-  if (region.name.empty()) return absl::InvalidArgumentError(fmt::format("region {} has no name", index));
+  if (region.name.empty()) {
+    return absl::InvalidArgumentError(
+        fmt::format("region {} has no name; give it one, the same at source and destination", index));
+  }
   if (region.name.size() > kMaxRegionName) {
     return absl::InvalidArgumentError(
-        fmt::format("the name of region {} has {} bytes; {} are allowed", index, region.name.size(), kMaxRegionName));
+        fmt::format("the name of region {} has {} bytes; {} are allowed: give it a shorter one", index,
+                    region.name.size(), kMaxRegionName));
   }
   const auto invalid = [&region](const std::string& what) {
     return absl::InvalidArgumentError(fmt::format("region '{}': {}", region.name, what));
@@ -23,23 +29,30 @@ absl::Status CheckRegion(const Region& region, std::size_t index) {
         fmt::format("a page size of {} is not supported; use {} or {}", region.page_size, kSmallPage, kHugePage));
   }
   const auto base = reinterpret_cast<std::uint64_t>(region.base);
-  if (base == 0 || base % region.page_size != 0) {
-    return invalid(fmt::format("its base {:#x} is not a multiple of its page size {}", base, region.page_size));
-  }
-  if (region.length == 0 || region.length % region.page_size != 0) {
-    return invalid(
-        fmt::format("its length {} is not a multiple of its page size {} or is 0", region.length, region.page_size));
+  if (base == 0) return invalid("its base is null; map its memory first, with mmap() or an OwnedRegion");
+  if (base % region.page_size != 0) {
+    return invalid(fmt::format(
+        "its base {:#x} is not a multiple of its page size {}; align it, as mmap() does for memory of such pages", base,
+        region.page_size));
   }
   if (region.length > UINT64_MAX - base) {
-    return invalid(fmt::format("its length {} reaches beyond the address space", region.length));
+    return invalid(fmt::format("its length {} reaches beyond the address space; give it the length that is mapped",
+                               region.length));
+  }
+  if (region.length == 0 || region.length % region.page_size != 0) {
+    return invalid(fmt::format("its length {} is not a multiple of its page size {} or is 0; round the length up to {}",
+                               region.length, region.page_size, RoundUpToPages(region.length, region.page_size)));
   }
   if (region.fd < -1) return invalid(fmt::format("{} is not a file descriptor; -1 means anonymous memory", region.fd));
   if (region.file_offset % region.page_size != 0) {
-    return invalid(
-        fmt::format("its file offset {} is not a multiple of its page size {}", region.file_offset, region.page_size));
+    return invalid(fmt::format(
+        "its file offset {} is not a multiple of its page size {}; begin at the page before, and map the region there",
+        region.file_offset, region.page_size));
   }
   if (region.fd == -1 && region.file_offset != 0) {
-    return invalid(fmt::format("it has a file offset {}, but no file", region.file_offset));
+    return invalid(
+        fmt::format("it has a file offset {}, but no file; set fd to the file that is mapped, or the offset to 0",
+                    region.file_offset));
   }
   return absl::OkStatus();
 }
@@ -50,7 +63,7 @@ absl::Status CheckNames(const std::vector<Region>& regions) {
   std::sort(names.begin(), names.end());
   const auto repeated = std::adjacent_find(names.begin(), names.end());
   if (repeated == names.end()) return absl::OkStatus();
-  return absl::InvalidArgumentError(fmt::format("two regions are called '{}'", *repeated));
+  return absl::InvalidArgumentError(fmt::format("two regions are called '{}'; give each a name of its own", *repeated));
 }
 
 absl::Status CheckOverlap(const std::vector<Region>& regions, const std::vector<std::vector<GuestMapping>>& mappings) {
@@ -68,8 +81,9 @@ absl::Status CheckOverlap(const std::vector<Region>& regions, const std::vector<
     const Placed& before = sorted[i - 1];
     const Placed& after = sorted[i];
     if (before.mapping.length <= after.mapping.address - before.mapping.address) continue;
-    return absl::InvalidArgumentError(fmt::format("regions '{}' and '{}' overlap at address {:#x}", before.region->name,
-                                                  after.region->name, after.mapping.address));
+    return absl::InvalidArgumentError(
+        fmt::format("regions '{}' and '{}' overlap at address {:#x}; give each region addresses of its own",
+                    before.region->name, after.region->name, after.mapping.address));
   }
   return absl::OkStatus();
 }
@@ -78,17 +92,21 @@ absl::Status CheckExternalMappings(const ExternalRegion& region) {
   const auto invalid = [&region](const std::string& what) {
     return absl::InvalidArgumentError(fmt::format("region '{}': {}", region.name, what));
   };
-  if (region.mappings.empty()) return invalid("it is mapped nowhere");
+  if (region.mappings.empty()) return invalid("it is mapped nowhere; say where the guest has mapped it");
   for (const GuestMapping& mapping : region.mappings) {
     const std::uint64_t page_size = region.page_size == 0 ? kSmallPage : region.page_size;
     if (mapping.address == 0 || mapping.address % page_size != 0 || mapping.length == 0 ||
         mapping.length % page_size != 0) {
-      return invalid(fmt::format("its mapping of {} bytes at {:#x} does not consist of whole pages of {} bytes",
-                                 mapping.length, mapping.address, page_size));
+      return invalid(
+          fmt::format("its mapping of {} bytes at {:#x} does not consist of whole pages of {} bytes; give it as the "
+                      "guest has mapped it, and the page size of that memory",
+                      mapping.length, mapping.address, page_size));
     }
     if (mapping.length > UINT64_MAX - mapping.address) {
-      return invalid(fmt::format("its mapping of {} bytes at {:#x} reaches beyond the address space", mapping.length,
-                                 mapping.address));
+      return invalid(
+          fmt::format("its mapping of {} bytes at {:#x} reaches beyond the address space; give it as the guest has "
+                      "mapped it",
+                      mapping.length, mapping.address));
     }
   }
   return absl::OkStatus();
@@ -116,7 +134,9 @@ absl::StatusOr<GuestMemory> GuestMemory::CreateExternal(std::vector<ExternalRegi
                                                         const ExternalGuest& guest) {
   if (guest.userfaultfd < 0) {
     return absl::InvalidArgumentError(
-        fmt::format("{} is not a userfaultfd of the guest's process: external memory needs one", guest.userfaultfd));
+        fmt::format("{} is not a userfaultfd of the guest's process: external memory needs one; open it in that "
+                    "process, and send it here",
+                    guest.userfaultfd));
   }
   std::vector<Region> regions;
   std::vector<std::vector<GuestMapping>> mappings;
@@ -138,10 +158,10 @@ absl::StatusOr<GuestMemory> GuestMemory::CreateExternal(std::vector<ExternalRegi
 
 absl::StatusOr<GuestMemory> GuestMemory::CreateChecked(std::vector<Region> regions,
                                                        std::vector<std::vector<GuestMapping>> mappings) {
-  if (regions.empty()) return absl::InvalidArgumentError("the guest memory has no regions");
+  if (regions.empty()) return absl::InvalidArgumentError("the guest memory has no regions; give it at least one");
   if (regions.size() > kMaxRegions) {
-    return absl::InvalidArgumentError(
-        fmt::format("the guest memory has {} regions; {} are allowed", regions.size(), kMaxRegions));
+    return absl::InvalidArgumentError(fmt::format(
+        "the guest memory has {} regions; {} are allowed: map neighbours as one", regions.size(), kMaxRegions));
   }
   GuestMemory memory;
   for (const Region& region : regions) {

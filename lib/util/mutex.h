@@ -6,8 +6,7 @@
 #include <shared_mutex>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/time/clock.h"
-#include "absl/time/time.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 
@@ -42,15 +41,14 @@ class CondVar {
   /// Waits, with the mutex given up meanwhile, until `condition()` holds; it is asked under the mutex. False: it did
   /// not at the deadline.
   template <typename Condition>
-  bool WaitUntil(Mutex* mutex, absl::Time deadline, Condition condition) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+  bool WaitUntil(Mutex* mutex, Deadline deadline, Condition condition) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     std::unique_lock lock(mutex->mutex_, std::adopt_lock);
     bool holds = condition();
-    // The clock may be set, so that a wait ends early or the deadline has passed already.
-    while (!holds && absl::Now() < deadline) {
-      if (deadline == absl::InfiniteFuture()) {
+    while (!holds && !deadline.Passed()) {
+      if (deadline.never()) {
         changed_.wait(lock);
       } else {
-        changed_.wait_until(lock, absl::ToChronoTime(deadline));
+        changed_.wait_until(lock, deadline.when());
       }
       holds = condition();
     }

@@ -2,7 +2,7 @@
 #define FARFAULT_LIB_UTIL_NOTIFICATION_H_
 
 #include "absl/base/thread_annotations.h"
-#include "absl/time/time.h"
+#include "lib/util/deadline.h"
 #include "lib/util/mutex.h"
 
 namespace farfault {
@@ -22,10 +22,10 @@ class Notification {
     return notified_;
   }
 
-  void Wait() ABSL_LOCKS_EXCLUDED(mutex_) { WaitUntil(absl::InfiniteFuture()); }
+  void Wait() ABSL_LOCKS_EXCLUDED(mutex_) { WaitUntil(Deadline::Never()); }
 
   /// False: it has not happened at the deadline.
-  bool WaitUntil(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mutex_) {
+  bool WaitUntil(Deadline deadline) ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(&mutex_);
     return changed_.WaitUntil(&mutex_, deadline, [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return notified_; });
   }

@@ -12,6 +12,7 @@
 #include "farfault/guest_memory.h"
 #include "lib/util/mapping.h"
 #include "lib/util/unique_fd.h"
+#include "lib/util/whole_pages.h"
 
 namespace farfault {
 namespace {
@@ -23,11 +24,13 @@ absl::Status CheckShape(const std::string& name, std::uint64_t length, const Own
   }
   if (length == 0 || length % placement.page_size != 0) {
     return absl::InvalidArgumentError(fmt::format(
-        "memory '{}': its length {} is not a multiple of its page size {} or is 0", name, length, placement.page_size));
+        "memory '{}': its length {} is not a multiple of its page size {} or is 0; round the length up to {}", name,
+        length, placement.page_size, RoundUpToPages(length, placement.page_size)));
   }
   if (reinterpret_cast<std::uint64_t>(placement.fixed_address) % placement.page_size != 0) {
-    return absl::InvalidArgumentError(fmt::format("memory '{}': the address {} is not a multiple of its page size {}",
-                                                  name, fmt::ptr(placement.fixed_address), placement.page_size));
+    return absl::InvalidArgumentError(
+        fmt::format("memory '{}': the address {} is not a multiple of its page size {}; give one that is, or none",
+                    name, fmt::ptr(placement.fixed_address), placement.page_size));
   }
   return absl::OkStatus();
 }
@@ -36,8 +39,9 @@ absl::Status Explain(const absl::Status& status, const std::string& name, std::u
                      const OwnedRegion::Placement& placement) {
   const bool fixed = placement.fixed_address != nullptr;
   if (fixed && absl::IsAlreadyExists(status)) {
-    return absl::AlreadyExistsError(
-        fmt::format("memory '{}': something is mapped at {} already", name, fmt::ptr(placement.fixed_address)));
+    return absl::AlreadyExistsError(fmt::format(
+        "memory '{}': something is mapped at {} already; unmap that first, or give another address, or none", name,
+        fmt::ptr(placement.fixed_address)));
   }
   if (placement.page_size == kHugePage) {
     return absl::ResourceExhaustedError(fmt::format(
@@ -68,9 +72,13 @@ absl::StatusOr<Mapping> MapRegion(const std::string& name, std::uint64_t length,
 
 absl::Status OpenError(const std::string& path, int error) {
   const std::string message = fmt::format("cannot open '{}': {}", path, std::strerror(error));
-  if (error == ENOENT || error == ENOTDIR) return absl::NotFoundError(message);
-  if (error == EACCES || error == EPERM) return absl::PermissionDeniedError(message);
-  return absl::InvalidArgumentError(message);
+  if (error == ENOENT || error == ENOTDIR) return absl::NotFoundError(message + "; check its name");
+  if (error == EACCES || error == EPERM) {
+    return absl::PermissionDeniedError(message + "; let this user read it (chmod, chown), or run as one who may");
+  }
+  if (error == EMFILE) return absl::ResourceExhaustedError(message + "; raise the limit of open files (ulimit -n)");
+  if (error == ENFILE) return absl::ResourceExhaustedError(message + "; raise the limit with: sysctl -w fs.file-max=N");
+  return absl::InvalidArgumentError(message + "; name a regular file that can be read");
 }
 
 }  // namespace
@@ -118,9 +126,12 @@ absl::StatusOr<OwnedRegion> OwnedRegion::OpenFile(const std::string& path) {
   if (!fd.valid()) return OpenError(path, errno);
   struct stat info = {};
   if (fstat(fd.get(), &info) != 0) return OpenError(path, errno);
-  if (!S_ISREG(info.st_mode)) return absl::InvalidArgumentError(fmt::format("'{}' is not a regular file", path));
+  if (!S_ISREG(info.st_mode))
+    return absl::InvalidArgumentError(
+        fmt::format("'{}' is not a regular file: name one that holds the memory's bytes", path));
   if (info.st_size == 0)
-    return absl::InvalidArgumentError(fmt::format("'{}' is empty: there is nothing to export", path));
+    return absl::InvalidArgumentError(
+        fmt::format("'{}' is empty: there is nothing to export; name a file that holds the memory's bytes", path));
   const std::uint64_t length = (static_cast<std::uint64_t>(info.st_size) + kSmallPage - 1) / kSmallPage * kSmallPage;
   auto mapping = Mapping::Map(
       {.length = length, .protection = PROT_READ, .flags = MAP_SHARED, .fd = fd.get(), .alignment = kHugePage});

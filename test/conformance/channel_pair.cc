@@ -3,9 +3,12 @@
 #include <array>
 #include <catch2/catch_test_macros.hpp>
 #include <cstring>
+#include <limits>
 #include <thread>
+#include <utility>
 
 #include "absl/time/clock.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 namespace {
@@ -70,6 +73,7 @@ void Endpoint::Poll() {
   std::array<Completion, 16> completions;
   const std::size_t count = channel->Poll(completions);
   for (const Completion& completion : std::span(completions).first(count)) {
+    if (completion.status != CompletionStatus::kOk) CHECK(channel->broken());
     (completion.opcode == Opcode::kReceive ? received : sent).push_back(completion);
   }
 }
@@ -80,7 +84,7 @@ Connected ConnectPair(Transport& connecting, Transport& accepting, const std::st
   auto listener = accepting.Listen(listen_address);
   REQUIRE(listener.ok());
   Connected connected{absl::UnknownError("not run"), absl::UnknownError("not run")};
-  const absl::Time deadline = absl::Now() + kPatience;
+  const Deadline deadline = Deadline::After(kPatience);
   std::thread accept([&] {
     auto incoming = (*listener)->Accept(deadline);
     connected.accepting = incoming.ok() ? (*incoming)->Accept(accept_options) : incoming.status();
@@ -93,17 +97,39 @@ Connected ConnectPair(Transport& connecting, Transport& accepting, const std::st
   return connected;
 }
 
-ChannelPair::ChannelPair(const Setup& setup, const PairOptions& options) {
-  initiator.transport = NewTransport(setup.fabric.listen_address);
-  target.transport = NewTransport(setup.fabric.listen_address);
+VirtualTime::VirtualTime(std::shared_ptr<SimFabric> fabric) : fabric_(std::move(fabric)), thread_([this] { Run(); }) {}
+
+VirtualTime::~VirtualTime() {
+  over_.store(true);
+  thread_.join();
+}
+
+void VirtualTime::Run() const {
+  while (!over_.load()) {
+    const Nanos next = fabric_->next_event();
+    if (next != std::numeric_limits<Nanos>::max()) {
+      fabric_->AdvanceTo(next);
+    } else {
+      absl::SleepFor(absl::Microseconds(5));
+    }
+  }
+}
+
+ChannelPair::ChannelPair(const Setup& setup, const PairOptions& options)
+    : listen_address_(setup.fabric.listen_address) {
+  if (setup.fabric.virtual_wire) {
+    virtual_fabric_ = SimFabric::CreateVirtual(*setup.fabric.virtual_wire);
+    time_ = std::make_unique<VirtualTime>(virtual_fabric_);
+  }
+  for (Endpoint* const end : {&initiator, &target}) {
+    end->transport = virtual_fabric_ ? virtual_fabric_->MakeTransport() : NewTransport(listen_address_);
+  }
   Pairs().push_back(this);
   const auto channel_options = [&](Service service, std::string_view name) {
     return ChannelOptions{
         .service = service, .send_slots = options.send_slots, .receive_slots = options.receive_slots, .name = name};
   };
-  Connected connected =
-      ConnectPair(*initiator.transport, *target.transport, setup.fabric.listen_address,
-                  channel_options(setup.initiator, "initiator"), channel_options(setup.target, "target"));
+  Connected connected = Connect(channel_options(setup.initiator, "initiator"), channel_options(setup.target, "target"));
   INFO(connected.connecting.status().ToString() << ", " << connected.accepting.status().ToString());
   REQUIRE(connected.connecting.ok());
   REQUIRE(connected.accepting.ok());
@@ -113,13 +139,22 @@ ChannelPair::ChannelPair(const Setup& setup, const PairOptions& options) {
 
 ChannelPair::~ChannelPair() { std::erase(Pairs(), this); }
 
+Connected ChannelPair::Connect(const ChannelOptions& initiator_options, const ChannelOptions& target_options) const {
+  if (!virtual_fabric_) {
+    return ConnectPair(*initiator.transport, *target.transport, listen_address_, initiator_options, target_options);
+  }
+  SimFabric::Pair pair =
+      virtual_fabric_->ConnectPair(*initiator.transport, initiator_options, *target.transport, target_options);
+  return {std::move(pair.first), std::move(pair.second)};
+}
+
 bool ChannelPair::PollUntil(const std::function<bool()>& done) {
-  const absl::Time deadline = absl::Now() + kPatience;
+  const Deadline deadline = Deadline::After(kPatience);
   for (;;) {
     if (initiator.channel) initiator.Poll();
     if (target.channel) target.Poll();
     if (done()) return true;
-    if (absl::Now() > deadline) return false;
+    if (deadline.Passed()) return false;
     std::this_thread::yield();
   }
 }

@@ -1,6 +1,7 @@
 #ifndef FARFAULT_TEST_CONFORMANCE_CHANNEL_PAIR_H_
 #define FARFAULT_TEST_CONFORMANCE_CHANNEL_PAIR_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -8,9 +9,11 @@
 #include <new>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/time/time.h"
+#include "lib/transport/sim/sim_fabric.h"
 #include "lib/transport/transport.h"
 #include "test/conformance/fabrics.h"
 
@@ -65,6 +68,29 @@ struct PairOptions {
   std::uint32_t receive_slots = 64;
 };
 
+/// What came of connecting, at each end.
+struct Connected {
+  absl::StatusOr<std::unique_ptr<Channel>> connecting;
+  absl::StatusOr<std::unique_ptr<Channel>> accepting;
+};
+
+/// Lets the virtual time of a sim fabric pass, from event to event, while tests poll, sleep and wait as on any other.
+/// Of the fabric's methods other threads may meanwhile use what its channels and transports do, not its clock.
+class VirtualTime {
+ public:
+  explicit VirtualTime(std::shared_ptr<SimFabric> fabric);
+  VirtualTime(const VirtualTime&) = delete;
+  VirtualTime& operator=(const VirtualTime&) = delete;
+  ~VirtualTime();
+
+ private:
+  void Run() const;
+
+  const std::shared_ptr<SimFabric> fabric_;
+  std::atomic<bool> over_{false};
+  std::thread thread_;
+};
+
 /// Two transports and a channel between them.
 class ChannelPair {
  public:
@@ -76,19 +102,22 @@ class ChannelPair {
   Endpoint initiator;
   Endpoint target;
 
+  /// One more channel between the two transports.
+  Connected Connect(const ChannelOptions& initiator_options, const ChannelOptions& target_options) const;
   /// Polls both ends until `done`; false when patience ends.
   bool PollUntil(const std::function<bool()>& done);
   /// Posts, polling until there is room, and fails the test if the channel is broken.
   void Post(std::span<const WorkRequest> chain);
   /// Posts one signalled request and waits for its completion.
   Completion Run(WorkRequest request);
+
+ private:
+  std::string listen_address_;
+  std::shared_ptr<SimFabric> virtual_fabric_;  // Null: there are listeners.
+  std::unique_ptr<VirtualTime> time_;
 };
 
-/// Accepts from `listener` in the background while it connects, over the last of the transport's rails.
-struct Connected {
-  absl::StatusOr<std::unique_ptr<Channel>> connecting;
-  absl::StatusOr<std::unique_ptr<Channel>> accepting;
-};
+/// Accepts in the background while it connects, over the last of the transport's rails.
 Connected ConnectPair(Transport& connecting, Transport& accepting, const std::string& listen_address,
                       const ChannelOptions& connect_options, const ChannelOptions& accept_options,
                       const PrivateData& private_data = {});

@@ -1,5 +1,7 @@
 #include "test/conformance/fabrics.h"
 
+#include <utility>
+
 #include "test/support/rdma.h"
 
 namespace farfault {
@@ -42,6 +44,22 @@ std::vector<Fabric> ConformanceFabrics() {
   };
 }
 
+namespace {
+
+// Time passes in virtual steps: whatever the ordering rules allow does happen.
+std::vector<Fabric> VirtualFabrics() {
+  if (OverVerbs()) return {};
+  const auto fabric = [](const std::string& name, const SimLinkModel& wire) {
+    return Fabric{
+        .name = name, .listen_address = "", .unused_address = "", .services_differ = false, .virtual_wire = wire};
+  };
+  return {fabric("sim with a virtual clock", {.latency = 2'000, .bits_per_second = 25e9}),
+          fabric("sim with a virtual clock, payload in pieces",
+                 {.latency = 2'000, .jitter = 1'000, .landing_spread = 5'000, .seed = 7})};
+}
+
+}  // namespace
+
 std::string Setup::name() const {
   const auto text = [](Service service) { return service == Service::kPolled ? "polled" : "thread"; };
   return fabric.name + ", initiator " + text(initiator) + ", target " + text(target);
@@ -49,7 +67,9 @@ std::string Setup::name() const {
 
 std::vector<Setup> ConformanceSetups() {
   std::vector<Setup> setups;
-  for (const Fabric& fabric : ConformanceFabrics()) {
+  std::vector<Fabric> fabrics = ConformanceFabrics();
+  for (Fabric& fabric : VirtualFabrics()) fabrics.push_back(std::move(fabric));
+  for (const Fabric& fabric : fabrics) {
     if (!fabric.services_differ) {
       setups.push_back({fabric, Service::kPolled, Service::kThread});
       continue;

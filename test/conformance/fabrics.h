@@ -1,9 +1,11 @@
 #ifndef FARFAULT_TEST_CONFORMANCE_FABRICS_H_
 #define FARFAULT_TEST_CONFORMANCE_FABRICS_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "lib/transport/sim/sim_link_model.h"
 #include "lib/transport/transport.h"
 
 namespace farfault {
@@ -20,10 +22,12 @@ struct Fabric {
   /// Whether a message that is too long for its receive leaves the whole buffer as it was. On a queue pair its first
   /// packets have landed by the time that the receive turns out to be too short.
   bool refuses_whole_messages = true;
+  /// The wire of a sim fabric with a virtual clock; it has no listeners, and so no addresses.
+  std::optional<SimLinkModel> virtual_wire = std::nullopt;
 };
 
 /// Those that run on any machine; with FARFAULT_FABRICS=verbs in the environment those that need an RDMA device.
-/// Without one the test case is skipped, or fails where it is expected (FARFAULT_REQUIRE_VERBS=1).
+/// Without one the test case is skipped, or fails where it is expected (FARFAULT_REQUIRE_VERBS=1). All have listeners.
 std::vector<Fabric> ConformanceFabrics();
 
 /// A fabric, and how each end of a channel is served.
@@ -35,7 +39,7 @@ struct Setup {
   std::string name() const;
 };
 
-/// Every fabric with all four combinations of services, as far as they differ.
+/// Every fabric, those without listeners too, with all four combinations of services, as far as they differ.
 std::vector<Setup> ConformanceSetups();
 
 }  // namespace farfault

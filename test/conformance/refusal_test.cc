@@ -144,8 +144,7 @@ TEST_CASE("a request that is not allowed does not disturb other channels and oth
   ChannelPair pair(setup);
   const Memory here(*pair.initiator.transport, kSize);
   const Memory there(*pair.target.transport, kSize);
-  Connected second = ConnectPair(*pair.initiator.transport, *pair.target.transport, setup.fabric.listen_address,
-                                 {.service = setup.initiator}, {.service = setup.target});
+  Connected second = pair.Connect({.service = setup.initiator}, {.service = setup.target});
   REQUIRE(second.connecting.ok());
   REQUIRE(second.accepting.ok());
   WorkRequest bad = Signaled(WriteRequest(here, 0, there, 0, 64), 1);

@@ -126,8 +126,7 @@ TEST_CASE("one thread sleeps on several channels and a descriptor of its own") {
   constexpr std::size_t kChannels = 4;
   std::vector<Connected> channels;
   for (std::size_t i = 0; i < kChannels; ++i) {
-    channels.push_back(ConnectPair(*pair.initiator.transport, *pair.target.transport, setup.fabric.listen_address,
-                                   {.service = setup.initiator}, {.service = setup.target}));
+    channels.push_back(pair.Connect({.service = setup.initiator}, {.service = setup.target}));
     REQUIRE(channels.back().connecting.ok());
     REQUIRE(channels.back().accepting.ok());
   }

@@ -6,7 +6,7 @@
 #include <string>
 #include <thread>
 
-#include "absl/time/clock.h"
+#include "lib/util/deadline.h"
 #include "test/conformance/channel_pair.h"
 
 namespace farfault {
@@ -142,13 +142,13 @@ TEST_CASE("the private data of a connection request arrives") {
   std::string peer;
   absl::Status accepted = absl::UnknownError("no connection came in");
   std::thread accept([&] {
-    const auto incoming = (*listener)->Accept(absl::Now() + kPatience);
+    const auto incoming = (*listener)->Accept(Deadline::After(kPatience));
     if (!incoming.ok()) return;
     arrived = (*incoming)->private_data();
     peer = (*incoming)->peer();
     accepted = (*incoming)->Accept({}).status();
   });
-  CHECK((*connecting)->Connect((*listener)->address(), sent, {}, absl::Now() + kPatience).ok());
+  CHECK((*connecting)->Connect((*listener)->address(), sent, {}, Deadline::After(kPatience)).ok());
   accept.join();
   INFO(accepted.ToString());
   CHECK(accepted.ok());

@@ -133,7 +133,7 @@ TEST_CASE("a running QEMU is refused a second mapping of its RAM, and its guest 
   auto pager = scene.StartPager();
   auto destination = scene.StartDestination(scene.Spec("destination"), *pager);
   auto migration = scene.Migrate(*source, *destination, {"--prepage-time", "100ms"});
-  RequireMoved(*migration);
+  RequireMoved(*migration, *destination);
   CheckRunsWell(*destination, 1);
 }
 

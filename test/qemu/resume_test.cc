@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/cli/qemu/qemu_monitor.h"
 #include "lib/cli/qemu/qmp_client.h"
 #include "test/qemu/scene.h"
 #include "test/support/qemu/qmp_proxy.h"
@@ -18,10 +19,25 @@ constexpr absl::Duration kPatience = Scene::kPatience;
 struct Parked {
   Scene scene;
   std::string state = scene.Path("pages");
-  std::unique_ptr<QemuMachine> source = scene.StartGuest(scene.Spec("source"));
+  std::string second_monitor = scene.Path("source.second");
+  std::unique_ptr<QemuMachine> source = scene.StartGuest(SourceSpec());
   std::unique_ptr<CommandProcess> pager = scene.StartPager({"--state", state});
   std::unique_ptr<QemuMachine> destination = scene.StartDestination(scene.Spec("destination"), *pager);
 
+  QemuMachine::Spec SourceSpec() const {
+    QemuMachine::Spec spec = scene.Spec("source");
+    spec.more_options = {"-qmp", "unix:" + second_monitor + ",server=on,wait=off"};
+    return spec;
+  }
+  /// Beside whoever has the first monitor.
+  void WaitUntilStateIsSent() const {
+    auto monitor = QmpClient::Connect("source", second_monitor, kPatience);
+    REQUIRE(monitor.ok());
+    QemuMonitor qemu(*std::move(monitor));
+    const absl::Status sent = qemu.WaitUntilSent(kPatience, [] { return absl::OkStatus(); });
+    INFO(sent.ToString());
+    REQUIRE(sent.ok());
+  }
   void Kill(CommandProcess& migration) const {
     migration.Signal(SIGKILL);
     REQUIRE(migration.Wait(kPatience) == 128 + SIGKILL);
@@ -30,7 +46,7 @@ struct Parked {
   /// To the end, by a new pager; returns what that one says.
   nlohmann::json Finish(CommandProcess& resumed) {
     auto next = scene.StartNextPager({"--state", state});
-    const nlohmann::json report = RequireMoved(resumed);
+    const nlohmann::json report = RequireMoved(resumed, *destination);
     CHECK(report.at("pages_sent") > 0);
     const int status = next->Wait(kPatience);
     INFO("pager: " << next->Err());
@@ -80,6 +96,29 @@ TEST_CASE("a guest that was handed over but not started is started when the migr
         guest.scene.Migrate(*guest.source, *guest.destination,
                             {"--prepage-time", "0s", "--no-push", "--destination-qmp", at_destination.path()});
     REQUIRE(at_destination.WaitUntilHeld(kPatience));
+    guest.Kill(*migration);
+  }
+  auto resumed = guest.scene.Resume(
+      {"--source-qmp", guest.source->qmp_socket(), "--destination-qmp", guest.destination->qmp_socket()});
+  CHECK(guest.Finish(*resumed).at("started") == true);
+  guest.source->process().Signal(SIGKILL);
+  CheckRunsWell(*guest.destination, 2);
+}
+
+// The devices' state travels while the memory is handed over, and may be there before it.
+TEST_CASE("a migration that was killed when only the devices were over is resumed, and nothing pre-paged is stale") {
+  Parked guest;
+  {
+    QmpProxy at_source(guest.scene.Path("source.proxy"), guest.source->qmp_socket());
+    at_source.Hold("migrate-continue");
+    auto migration = guest.scene.Migrate(*guest.source, *guest.destination,
+                                         {"--prepage-time", "500ms", "--no-push", "--source-qmp", at_source.path()});
+    REQUIRE(at_source.WaitUntilHeld(kPatience));
+    guest.pager->Signal(SIGSTOP);  // It does not take over.
+    at_source.Release();
+    guest.WaitUntilStateIsSent();
+    migration->Signal(SIGKILL);
+    guest.pager->Signal(SIGCONT);
     guest.Kill(*migration);
   }
   auto resumed = guest.scene.Resume(

@@ -29,8 +29,9 @@ std::string WordAfter(const CommandProcess& process, std::string_view before) {
 
 }  // namespace
 
-nlohmann::json RequireMoved(CommandProcess& migration) {
+nlohmann::json RequireMoved(CommandProcess& migration, const QemuMachine& destination) {
   const int status = migration.Wait(Scene::kPatience);
+  INFO(destination.Words());
   INFO("standard error: " << migration.Err());
   REQUIRE(status == 0);
   return nlohmann::json::parse(migration.Out());
@@ -83,7 +84,7 @@ std::unique_ptr<QemuMachine> Scene::StartGuest(QemuMachine::Spec spec) {
   auto machine = QemuMachine::Start(spec);
   if (absl::IsUnavailable(machine.status())) SkipFor(std::string(machine.status().message()));
   REQUIRE(machine.ok());
-  const auto report = (*machine)->WaitForRounds(1, kPatience);
+  const auto report = (*machine)->WaitForRounds(1, kBootPatience);
   INFO(report.status().ToString());
   REQUIRE(report.ok());
   return *std::move(machine);

@@ -15,7 +15,7 @@
 namespace farfault {
 
 /// The report of a migration that has to succeed.
-nlohmann::json RequireMoved(CommandProcess& migration);
+nlohmann::json RequireMoved(CommandProcess& migration, const QemuMachine& destination);
 /// The guest goes on for `more_rounds` visits to its memory and has found nothing wrong in it since it began.
 void CheckRunsWell(const QemuMachine& machine, std::uint64_t more_rounds);
 /// The command has failed (exit status 1), and says all of `words`.
@@ -25,7 +25,10 @@ void CheckRefused(CommandProcess& command, const std::vector<std::string>& words
 /// where there is no QEMU.
 class Scene {
  public:
-  static constexpr absl::Duration kPatience = absl::Seconds(180);
+  /// Of an emulated guest too, whose every step takes minutes.
+  static constexpr absl::Duration kPatience = absl::Minutes(8);
+  /// A guest of an emulated guest has taken two minutes to boot where nothing else ran, and six where much did.
+  static constexpr absl::Duration kBootPatience = absl::Minutes(10);
 
   /// Where pagers listen; the system chooses the port.
   explicit Scene(std::string listen = "tcp://127.0.0.1:0");

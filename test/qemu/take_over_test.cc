@@ -38,7 +38,7 @@ TEST_CASE("a guest whose pager is killed goes on with the next, which brings wha
   Kill(*pager);
   REQUIRE(migration->WaitForErr("start the pager again with the same --state", kPatience));
   auto next = scene.StartNextPager({"--state", state, "--rest"});
-  RequireMoved(*migration);
+  RequireMoved(*migration, *destination);
   const nlohmann::json paged = RequireEnded(*next);
   CHECK(paged.at("taken_over") == true);
   CHECK(paged.at("pages_by").at("fetch") > 0);
@@ -68,7 +68,7 @@ TEST_CASE("a guest whose pager is killed in the middle of the push has every wor
   Kill(*pager);
   REQUIRE(migration->WaitForErr("start the pager again with the same --state", kPatience));
   auto next = scene.StartNextPager({"--state", state});
-  RequireMoved(*migration);
+  RequireMoved(*migration, *destination);
   const nlohmann::json paged = RequireEnded(*next);
   CHECK(paged.at("pages_by").at("push") > 0);
   source->process().Signal(SIGKILL);

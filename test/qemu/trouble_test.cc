@@ -1,10 +1,13 @@
 #include <catch2/catch_test_macros.hpp>
 #include <csignal>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "lib/cli/qemu/qmp_client.h"
+#include "lib/util/deadline.h"
 #include "test/qemu/scene.h"
 #include "test/support/qemu/qmp_proxy.h"
 
@@ -90,7 +93,7 @@ TEST_CASE("a QEMU or pager that ends during the switchover is named, and the gue
     auto pager = scene.StartPager();
     auto destination = scene.StartDestination(scene.Spec("for-the-" + who), *pager);
     QmpProxy proxy(scene.Path("proxy-" + who), source->qmp_socket());
-    // The memory has been switched over then, and the devices' state has not been sent.
+    // Neither the memory has been handed over then, nor the devices' state been sent.
     proxy.Hold("migrate-continue");
     auto migration = scene.Migrate(*source, *destination, {"--source-qmp", proxy.path(), "--prepage-time", "100ms"});
     REQUIRE(proxy.WaitUntilHeld(kPatience));
@@ -105,6 +108,44 @@ TEST_CASE("a QEMU or pager that ends during the switchover is named, and the gue
       CheckRunsWell(*source, 1);
     }
   }
+}
+
+// Devices enough that their state does not fit the socket between two QEMUs: the one writes, holding QEMU's big lock,
+// until the other reads.
+QemuMachine::Spec WithManyDevices(const Scene& scene, const std::string& name) {
+  QemuMachine::Spec spec = scene.Spec(name);
+  for (int i = 0; i < 26; ++i) spec.more_options.insert(spec.more_options.end(), {"-device", "virtio-rng-pci"});
+  return spec;
+}
+
+TEST_CASE("a source that is deaf when the memory cannot be handed over lets its guest go on") {
+  Scene scene;
+  QemuMachine::Spec spec = WithManyDevices(scene, "source");
+  const std::string second_monitor = scene.Path("source.second");
+  spec.more_options.insert(spec.more_options.end(), {"-qmp", "unix:" + second_monitor + ",server=on,wait=off"});
+  auto source = scene.StartGuest(spec);
+  auto pager = scene.StartPager();
+  auto destination = scene.StartDestination(WithManyDevices(scene, "destination"), *pager);
+  QmpProxy at_source(scene.Path("source.proxy"), source->qmp_socket());
+  at_source.Hold("migrate-continue");
+  auto migration = scene.Migrate(*source, *destination, {"--source-qmp", at_source.path(), "--prepage-time", "100ms"});
+  REQUIRE(at_source.WaitUntilHeld(kPatience));
+  auto monitor = QmpClient::Connect("source", second_monitor, kPatience);
+  REQUIRE(monitor.ok());
+  destination->process().Signal(SIGSTOP);  // As one that waits for a page.
+  pager->Signal(SIGSTOP);
+  at_source.Release();
+  // Once it has begun to write it answers nobody.
+  absl::Status answer;
+  for (const auto until = Deadline::After(kPatience); answer.ok() && !until.Passed();) {
+    answer = monitor->Execute("query-status", nlohmann::json::object(), absl::Seconds(2)).status();
+    absl::SleepFor(absl::Milliseconds(20));
+  }
+  INFO(answer.ToString());
+  REQUIRE((absl::IsDeadlineExceeded(answer) || absl::IsUnavailable(answer)));
+  pager->Signal(SIGKILL);
+  CheckRefused(*migration, {"goes on at the source", "kill it (SIGKILL)"});
+  CheckRunsWell(*source, 1);
 }
 
 TEST_CASE("a source that ends while pages are sent ahead is not said to run on") {
@@ -129,7 +170,7 @@ TEST_CASE("a destination that ends as it is told to run the guest leaves the way
   REQUIRE(destination->process().Wait(kPatience) == 128 + SIGKILL);
   at_destination.Release();
   // It may have run the guest for a moment, for all that anybody knows.
-  CheckRefused(*migration, {source->ram_path(), "--resume", "cont at the source"});
+  CheckRefused(*migration, {"--reconnect-timeout", source->ram_path(), "--resume", "cont at the source"});
   auto monitor = QmpClient::Connect("source", source->qmp_socket(), kPatience);
   REQUIRE(monitor.ok());
   REQUIRE(monitor->Execute("cont").ok());

@@ -23,7 +23,7 @@ TEST_CASE("a guest of QEMU moves over verbs, and runs on without the source") {
   auto pager = scene.StartPager();
   auto destination = scene.StartDestination(SmallSpec(scene, "destination"), *pager);
   auto migration = scene.Migrate(*source, *destination, {"--prepage-time", "2s"});
-  const nlohmann::json report = RequireMoved(*migration);
+  const nlohmann::json report = RequireMoved(*migration, *destination);
   CHECK(report.at("pages_prepaged") > 0);
   source->process().Signal(SIGKILL);
   CHECK(pager->Wait(Scene::kPatience) == 0);

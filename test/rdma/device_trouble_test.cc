@@ -6,6 +6,7 @@
 
 #include "absl/time/clock.h"
 #include "lib/transport/transport.h"
+#include "lib/util/deadline.h"
 #include "test/support/rdma_link.h"
 #include "test/support/verbs_ends.h"
 
@@ -44,7 +45,7 @@ TEST_CASE("a port that is down is named with the remedy, whoever listens or conn
   CHECK(Mentions(fresh->Trouble(), "port 1 of this host's RDMA device " + link.device() + " is down"));
   CHECK(Mentions(fresh->Trouble(), remedy));
   const absl::Time before = absl::Now();
-  const auto channel = fresh->Connect("verbs://" + link.address() + ":7", {}, {}, absl::Now() + absl::Seconds(3));
+  const auto channel = fresh->Connect("verbs://" + link.address() + ":7", {}, {}, Deadline::After(absl::Seconds(3)));
   CHECK(absl::Now() - before < absl::Seconds(20));
   REQUIRE(!channel.ok());
   CHECK(Mentions(channel.status(), "is down"));
@@ -92,7 +93,7 @@ TEST_CASE("a route whose source address gives the device no GID is told from an 
   RdmaLink::Run("ip route add 10.9.0.0/24 dev " + link.interface());
   {
     const auto transport = NewTransport("verbs://10.9.0.77:1");
-    const auto channel = transport->Connect("verbs://10.9.0.77:7", {}, {}, absl::Now() + absl::Seconds(10));
+    const auto channel = transport->Connect("verbs://10.9.0.77:7", {}, {}, Deadline::After(absl::Seconds(10)));
     CHECK(absl::IsUnavailable(channel.status()));
     CHECK(Mentions(channel.status(), "10.9.0.77"));
     CHECK(Mentions(channel.status(), "GID"));
@@ -117,8 +118,9 @@ TEST_CASE("a device that is removed breaks its channels with the remedy", "[seri
     CHECK(Mentions(failure, "RDMA device " + link.device() + " was removed"));
     CHECK(Mentions(failure, "rdma link add " + link.device()));
   }
-  CHECK(absl::IsFailedPrecondition((*listener)->Accept(absl::Now() + kVerbsPatience).status()));
-  const auto again = both.connecting->Connect("verbs://" + link.address() + ":7", {}, {}, absl::Now() + kVerbsPatience);
+  CHECK(absl::IsFailedPrecondition((*listener)->Accept(Deadline::After(kVerbsPatience)).status()));
+  const auto again =
+      both.connecting->Connect("verbs://" + link.address() + ":7", {}, {}, Deadline::After(kVerbsPatience));
   CHECK(absl::IsFailedPrecondition(again.status()));
   CHECK(Mentions(again.status(), "was removed"));
 }

@@ -16,6 +16,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/time/clock.h"
 #include "lib/transport/transport.h"
+#include "lib/util/deadline.h"
 #include "lib/util/mapping.h"
 #include "test/support/rdma.h"
 #include "test/support/session_pair.h"
@@ -45,11 +46,11 @@ struct Ends {
     auto listener = there->Listen(address);
     REQUIRE(listener.ok());
     std::thread accept([&] {
-      auto incoming = (*listener)->Accept(absl::Now() + kPatience);
+      auto incoming = (*listener)->Accept(Deadline::After(kPatience));
       auto channel = incoming.ok() ? (*incoming)->Accept({}) : incoming.status();
       if (channel.ok()) accepting = *std::move(channel);
     });
-    auto connected = here->Connect((*listener)->address(), {}, {}, absl::Now() + kPatience);
+    auto connected = here->Connect((*listener)->address(), {}, {}, Deadline::After(kPatience));
     if (!connected.ok()) (*listener)->Close();
     accept.join();
     REQUIRE((connected.ok() && accepting != nullptr));

@@ -12,8 +12,8 @@
 #include <thread>
 
 #include "absl/cleanup/cleanup.h"
-#include "absl/time/clock.h"
 #include "lib/transport/transport.h"
+#include "lib/util/deadline.h"
 #include "test/support/rdma.h"
 #include "test/support/verbs_ends.h"
 
@@ -71,7 +71,7 @@ TEST_CASE("devices, ports and traffic classes can be forced") {
                               "?port=1&tclass=106&device=" + device);
   CheckTraffic(*connecting, *accepting, ends);
   const auto none =
-      connecting->Connect("verbs://" + host + ":1?gid=60000&device=" + device, {}, {}, absl::Now() + kVerbsPatience);
+      connecting->Connect("verbs://" + host + ":1?gid=60000&device=" + device, {}, {}, Deadline::After(kVerbsPatience));
   CHECK(absl::IsInvalidArgument(none.status()));
   CHECK(Mentions(none.status(), "GID 60000"));
 }
@@ -107,7 +107,7 @@ TEST_CASE("addresses without an RDMA device are refused with the remedy") {
   // An address for documentation (RFC 5737).
   const auto foreign = transport->Listen("verbs://192.0.2.1:0");
   CHECK(absl::IsInvalidArgument(foreign.status()));
-  const auto nowhere = transport->Connect("verbs://192.0.2.1:7000", {}, {}, absl::Now() + absl::Seconds(2));
+  const auto nowhere = transport->Connect("verbs://192.0.2.1:7000", {}, {}, Deadline::After(absl::Seconds(2)));
   CHECK((absl::IsUnavailable(nowhere.status()) || absl::IsDeadlineExceeded(nowhere.status())));
   CHECK(Mentions(nowhere.status(), "192.0.2.1"));
 }
@@ -119,7 +119,7 @@ TEST_CASE("queues that no device has are refused") {
   auto listener = accepting->Listen("verbs://" + host + ":0");
   REQUIRE(listener.ok());
   const auto channel = connecting->Connect(
-      (*listener)->address(), {}, {.send_slots = 1u << 20, .receive_slots = 1u << 20}, absl::Now() + kVerbsPatience);
+      (*listener)->address(), {}, {.send_slots = 1u << 20, .receive_slots = 1u << 20}, Deadline::After(kVerbsPatience));
   REQUIRE(!channel.ok());
   CHECK(!absl::IsUnavailable(channel.status()));
   CHECK(Mentions(channel.status(), "RDMA device"));
@@ -180,8 +180,8 @@ TEST_CASE("a connection that is rejected says so, with what to check") {
   const auto accepting = NewTransport("verbs://" + host + ":0");
   auto listener = accepting->Listen("verbs://" + host + ":0");
   REQUIRE(listener.ok());
-  std::thread reject([&] { static_cast<void>((*listener)->Accept(absl::Now() + kVerbsPatience)); });
-  const auto channel = connecting->Connect((*listener)->address(), {}, {}, absl::Now() + kVerbsPatience);
+  std::thread reject([&] { static_cast<void>((*listener)->Accept(Deadline::After(kVerbsPatience))); });
+  const auto channel = connecting->Connect((*listener)->address(), {}, {}, Deadline::After(kVerbsPatience));
   reject.join();
   CHECK(absl::IsPermissionDenied(channel.status()));
   CHECK(Mentions(channel.status(), (*listener)->address()));
@@ -196,7 +196,7 @@ TEST_CASE("a peer that speaks TCP only is one where nobody listens over RDMA") {
   const std::string address = (*listener)->address();
   const auto verbs = NewTransport("verbs://" + host + ":1");
   const auto channel =
-      verbs->Connect("verbs" + address.substr(address.find(':')), {}, {}, absl::Now() + kVerbsPatience);
+      verbs->Connect("verbs" + address.substr(address.find(':')), {}, {}, Deadline::After(kVerbsPatience));
   CHECK(absl::IsUnavailable(channel.status()));
   CHECK(Mentions(channel.status(), "nobody listens"));
   CHECK(Mentions(channel.status(), "with verbs:// on its side"));

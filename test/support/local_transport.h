@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "lib/transport/transport.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 
@@ -36,7 +37,7 @@ class LocalTransport final : public Transport {
   std::string_view scheme() const override { return "local"; }
   absl::StatusOr<std::unique_ptr<RegisteredMemory>> Register(std::span<std::byte> memory, RemoteAccess access) override;
   absl::StatusOr<std::unique_ptr<Channel>> Connect(std::string_view, const PrivateData&, const ChannelOptions&,
-                                                   absl::Time) override {
+                                                   Deadline) override {
     return absl::UnavailableError("a local transport connects to nobody");
   }
   absl::StatusOr<std::unique_ptr<Listener>> Listen(std::string_view) override {

@@ -8,7 +8,7 @@
 #include <thread>
 #include <utility>
 
-#include "absl/time/clock.h"
+#include "lib/util/deadline.h"
 #include "lib/util/notification.h"
 
 namespace farfault {
@@ -102,7 +102,7 @@ PairOutcome TryMakePair(GuestMemory source, SourceOptions source_options, GuestM
       outcome.destination = outcome.pair.destination->Prepare();
     }
   });
-  if (heard->listening.WaitUntil(absl::Now() + absl::Seconds(10))) {
+  if (heard->listening.WaitUntil(Deadline::After(absl::Seconds(10)))) {
     source_options.connect = heard->address;
     auto session = SourceSession::Create(std::move(source), std::move(source_options));
     outcome.source = session.status();

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "lib/util/deadline.h"
 #include "lib/util/status_text.h"
 #include "test/support/rdma.h"
 
@@ -29,12 +30,12 @@ VerbsEnds Meet(Transport& connecting, Transport& accepting, const std::string& l
   VerbsEnds ends;
   absl::Status accepted;
   std::thread accept([&] {
-    auto incoming = (*listener)->Accept(absl::Now() + kVerbsPatience);
+    auto incoming = (*listener)->Accept(Deadline::After(kVerbsPatience));
     auto channel = incoming.ok() ? (*incoming)->Accept({}) : incoming.status();
     accepted = channel.status();
     if (channel.ok()) ends.accepting = *std::move(channel);
   });
-  auto connected = connecting.Connect(target, {}, {}, absl::Now() + kVerbsPatience);
+  auto connected = connecting.Connect(target, {}, {}, Deadline::After(kVerbsPatience));
   if (!connected.ok()) (*listener)->Close();
   accept.join();
   INFO(connected.status().ToString() << ", " << accepted.ToString());

@@ -20,8 +20,10 @@ enum farfault_event_kind {
   FARFAULT_EVENT_MOVING = 6,            ///< `done` of `total` bytes resident at the destination.
   FARFAULT_EVENT_RESIDENT = 7,          ///< Nothing is missing at the destination any more.
   FARFAULT_EVENT_DRAINED = 8,           ///< The source's memory is not needed any more.
-  FARFAULT_EVENT_HINT = 9,              ///< Something works, but slower or heavier than it could; `text` mends it.
-  FARFAULT_EVENT_FAILED = 10            ///< The session has failed; `text` is the reason.
+  /// Something works, but slower or heavier than it could, or a peer came or was reached that is not what it should be;
+  /// `text` mends it.
+  FARFAULT_EVENT_HINT = 9,
+  FARFAULT_EVENT_FAILED = 10  ///< The session has failed; `text` is the reason.
 };
 
 /// "listening" and so on; "unknown" for a value that is none of them. A constant.

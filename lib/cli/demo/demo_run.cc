@@ -9,10 +9,11 @@
 #include <thread>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "farfault/guest_memory.h"
 #include "lib/cli/demo/remote_copy.h"
+#include "lib/cli/demo/role_support.h"
 #include "lib/cli/terminal/units.h"
+#include "lib/util/deadline.h"
 #include "lib/util/rdma_address.h"
 #include "lib/util/status_text.h"
 
@@ -59,7 +60,7 @@ absl::Status DemoRun::Start() {
 
 absl::Status DemoRun::ReachSource() {
   absl::StatusOr<std::unique_ptr<RoleLink>> source =
-      ConnectToSource(options_.source_host, absl::Now() + options_.timeout);
+      ConnectToSource(options_.source_host, Deadline::After(options_.timeout));
   if (!source.ok()) return source.status();
   source_ = *std::move(source);
   absl::StatusOr<std::string> host = OwnHost(*source_);
@@ -156,7 +157,7 @@ absl::StatusOr<MethodResult> DemoRun::Move(std::size_t index) {
   if (absl::Status status = Await(listening, title); !status.ok()) return status;
   plan.address = listening[0].reply["address"].get<std::string>();
   if (two_hosts()) {
-    const absl::StatusOr<ClockOffset> clock = CompareClocks(*source_, absl::Now() + options_.timeout);
+    const absl::StatusOr<ClockOffset> clock = CompareClocks(*source_, Deadline::After(options_.timeout));
     if (!clock.ok()) return clock.status();
     source_clock_ = *clock;
   }
@@ -184,7 +185,7 @@ absl::StatusOr<MethodResult> DemoRun::Move(std::size_t index) {
   result.destination_slices = judge_->OperationsPerSlice(Judge::Side::kDestination);
   if (two_hosts()) ToOwnClock(result);
   if (destination_process_ != nullptr) {
-    const std::string fate = destination_process_->Reap(absl::Now() + kGrace);
+    const std::string fate = destination_process_->Reap(Deadline::After(kGrace));
     destination_process_.reset();
     if (!fate.empty()) return absl::InternalError("the destination process " + fate + " after it had finished");
   }
@@ -213,7 +214,7 @@ absl::Status DemoRun::Tell(RoleLink& link, std::string_view role, std::string_vi
   absl::Status sent = link.Send(kind, std::move(body));
   if (!absl::IsUnavailable(sent)) return sent;
   for (;;) {
-    const absl::StatusOr<nlohmann::json> line = link.Receive(absl::Now() + absl::Seconds(1));
+    const absl::StatusOr<nlohmann::json> line = link.Receive(Deadline::After(absl::Seconds(1)));
     if (!line.ok()) return absl::UnavailableError(FateOf(role));
     if ((*line)["kind"] != "error") continue;
     return absl::InternalError(fmt::format("{}: {}", role, (*line)["text"].get<std::string>()));
@@ -222,7 +223,7 @@ absl::Status DemoRun::Tell(RoleLink& link, std::string_view role, std::string_vi
 
 absl::Status DemoRun::Await(std::vector<Awaited>& awaited, const std::string& title) {
   const absl::Duration patience = options_.timeout + kGrace;
-  absl::Time deadline = absl::Now() + patience;
+  Deadline deadline = Deadline::After(patience);
   for (;;) {
     std::vector<pollfd> fds;
     std::vector<Awaited*> open;
@@ -238,12 +239,12 @@ absl::Status DemoRun::Await(std::vector<Awaited>& awaited, const std::string& ti
     if (ready < 0 && errno != EINTR) return absl::InternalError("poll on the demo's processes failed");
     for (std::size_t i = 0; i < open.size(); ++i) {
       if (!open[i]->link->has_line() && fds[i].revents == 0) continue;
-      deadline = absl::Now() + patience;
+      deadline = Deadline::After(patience);
       if (const absl::Status status = Take(*open[i], title); !status.ok()) {
         return WithOtherComplaint(status, *open[i], awaited);
       }
     }
-    if (absl::Now() > deadline) {
+    if (deadline.Passed()) {
       return absl::DeadlineExceededError(
           fmt::format("the {} has said nothing for {}: give it longer with --timeout, or report this with the output "
                       "of the same command and --seed {}",
@@ -253,7 +254,7 @@ absl::Status DemoRun::Await(std::vector<Awaited>& awaited, const std::string& ti
 }
 
 absl::Status DemoRun::Take(Awaited& from, const std::string& title) {
-  absl::StatusOr<nlohmann::json> line = from.link->Receive(absl::Now() + absl::Seconds(5));
+  absl::StatusOr<nlohmann::json> line = from.link->Receive(Deadline::After(absl::Seconds(5)));
   if (absl::IsUnavailable(line.status())) return absl::UnavailableError(FateOf(from.role));
   if (!line.ok()) return line.status();
   const std::string kind = (*line)["kind"].get<std::string>();
@@ -261,8 +262,10 @@ absl::Status DemoRun::Take(Awaited& from, const std::string& title) {
     from.reply = *std::move(line);
     from.done = true;
   } else if (kind == "progress") {
-    bar_.Update(title + ": " + (*line)["step"].get<std::string>(), (*line)["done"].get<std::uint64_t>(),
-                (*line)["total"].get<std::uint64_t>());
+    const std::string step = (*line)["step"].get<std::string>();
+    // What has arrived counts, and what was sent is ahead of it: the two in turns would go back and forth.
+    if (step == "moving" && from.role == "source") return absl::OkStatus();
+    bar_.Update(title + ": " + step, (*line)["done"].get<std::uint64_t>(), (*line)["total"].get<std::uint64_t>());
   } else if (kind == "ledger" || kind == "ledger_complete" || kind == "digests") {
     return TakeBookkeeping(kind, *line);
   } else if (kind == "connected" && from.role == "destination") {
@@ -281,18 +284,19 @@ absl::Status DemoRun::Take(Awaited& from, const std::string& title) {
 absl::Status DemoRun::WithOtherComplaint(absl::Status first, const Awaited& from, std::vector<Awaited>& awaited) {
   for (Awaited& other : awaited) {
     if (&other == &from || other.done) continue;
-    const absl::Time deadline = absl::Now() + absl::Seconds(1);
+    const Deadline deadline = Deadline::After(absl::Seconds(1));
     for (;;) {
       const absl::StatusOr<nlohmann::json> line = other.link->Receive(deadline);
       if (!line.ok()) break;
       if ((*line)["kind"] != "error") continue;
-      return absl::Status(first.code(), fmt::format("{} ({}: {})", std::string(StatusText(first)), other.role,
-                                                    (*line)["text"].get<std::string>()));
+      return absl::Status(
+          first.code(),
+          BothComplaints(StatusText(first), fmt::format("{}: {}", other.role, (*line)["text"].get<std::string>())));
     }
   }
   // A process that was killed says nothing itself: the other one notices first.
   RoleProcess* const peer = from.role == "source" ? destination_process_.get() : source_process_.get();
-  const std::string fate = peer == nullptr ? "" : peer->FateIfEnded(absl::Now() + absl::Milliseconds(200));
+  const std::string fate = peer == nullptr ? "" : peer->FateIfEnded(Deadline::After(absl::Milliseconds(200)));
   if (fate.empty()) return first;
   return absl::Status(first.code(),
                       fmt::format("the {} process {} ({})", from.role == "source" ? "destination" : "source", fate,
@@ -305,7 +309,7 @@ std::string DemoRun::FateOf(std::string_view role) {
     return fmt::format("the source at {} has left; what it printed says why", options_.source_host);
   }
   RoleProcess& process = own_process ? *destination_process_ : *source_process_;
-  const std::string fate = process.Reap(absl::Now() + absl::Seconds(2));
+  const std::string fate = process.Reap(Deadline::After(absl::Seconds(2)));
   return fmt::format("the {} process {}; if the machine ran out of memory (see dmesg), try a smaller --size", role,
                      fate.empty() ? "ended early" : fate);
 }

@@ -11,6 +11,7 @@
 #include "lib/cli/demo/role_support.h"
 #include "lib/cli/demo/roles.h"
 #include "lib/cli/workload/page_check.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 namespace {
@@ -77,7 +78,7 @@ absl::Status DestinationRole::Move() {
   options.on_event = ForwardEvents(link_);
   absl::StatusOr<std::unique_ptr<DestinationSession>> session =
       DestinationSession::Create(*std::move(guest), std::move(options));
-  if (!session.ok()) return While("connecting", session.status());
+  if (!session.ok()) return WhileConnecting(session.status());
   const std::int64_t preparing_since = MonotonicNanos();
   if (const absl::Status status = (*session)->Prepare(); !status.ok()) return While("preparing", status);
   report.prepare_ns = MonotonicNanos() - preparing_since;
@@ -85,7 +86,7 @@ absl::Status DestinationRole::Move() {
   if (const absl::Status status = (*session)->Activate(timeout); !status.ok()) return While("taking over", status);
   if (plan_.two_hosts) {
     // What the program has to know of its own past is on its way beside the memory.
-    const absl::StatusOr<nlohmann::json> ledger = link_.Receive(absl::Now() + timeout);
+    const absl::StatusOr<nlohmann::json> ledger = link_.Receive(Deadline::After(timeout));
     if (!ledger.ok()) return While("waiting for the source's ledger", ledger.status());
   }
   program_.Start();
@@ -133,7 +134,7 @@ absl::Status DestinationRole::Verify() {
 }  // namespace
 
 void PlayDestination(RoleLink& link, int judge_fd) {
-  const absl::StatusOr<nlohmann::json> first = link.Receive(absl::InfiniteFuture());
+  const absl::StatusOr<nlohmann::json> first = link.Receive(Deadline::Never());
   if (!first.ok()) return;
   const GuestPlan guest = (*first)["guest"].get<GuestPlan>();
   absl::StatusOr<Judge> judge = Judge::Open(judge_fd, guest, Judge::View::kDestination);
@@ -142,7 +143,7 @@ void PlayDestination(RoleLink& link, int judge_fd) {
   if (!memory.ok()) FailRole(link, memory.status());
   DestinationRole role(link, guest, (*first)["plan"].get<MovePlan>(), *std::move(judge), *std::move(memory));
   if (const absl::Status status = role.Move(); !status.ok()) FailRole(link, status);
-  if (!link.Receive(absl::InfiniteFuture()).ok()) return;
+  if (!link.Receive(Deadline::Never()).ok()) return;
   if (const absl::Status status = role.Verify(); !status.ok()) FailRole(link, status);
 }
 

@@ -11,6 +11,7 @@
 #include "lib/cli/workload/timeline.h"
 #include "lib/transport/socket_address.h"
 #include "lib/transport/tcp/tcp_socket.h"
+#include "lib/util/deadline.h"
 #include "lib/util/unique_fd.h"
 
 namespace farfault {
@@ -69,13 +70,13 @@ absl::StatusOr<std::unique_ptr<RoleLink>> AwaitCoordinator(std::string_view addr
   }
 }
 
-absl::StatusOr<std::unique_ptr<RoleLink>> ConnectToSource(std::string_view address, absl::Time deadline) {
+absl::StatusOr<std::unique_ptr<RoleLink>> ConnectToSource(std::string_view address, Deadline deadline) {
   const absl::StatusOr<SocketAddress> resolved = Resolve(address, ResolveFor::kConnecting);
   if (!resolved.ok()) return resolved.status();
   for (;;) {
     absl::StatusOr<UniqueFd> fd = TryConnect(*resolved, address);
     if (fd.ok()) return Wrap(*std::move(fd));
-    if (absl::Now() > deadline) {
+    if (deadline.Passed()) {
       return absl::UnavailableError(
           fmt::format("{}; start `farfault demo --role source --listen {}` on the other host, with its own address",
                       std::string(fd.status().message()), address));
@@ -91,7 +92,7 @@ absl::StatusOr<std::string> OwnHost(const RoleLink& link) {
   return host.substr(3, host.rfind(':') - 3);  // "://HOST:PORT"
 }
 
-absl::StatusOr<ClockOffset> CompareClocks(RoleLink& source, absl::Time deadline) {
+absl::StatusOr<ClockOffset> CompareClocks(RoleLink& source, Deadline deadline) {
   ClockOffset best{0, INT64_MAX};
   for (int i = 0; i < kClockQuestions; ++i) {
     const std::int64_t asked = MonotonicNanos();

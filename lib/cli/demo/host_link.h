@@ -8,8 +8,8 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "lib/cli/demo/role_link.h"
+#include "lib/util/deadline.h"
 
 // The line between the demo's coordinator and a source on another host: TCP, not encrypted and open to anyone, as the
 // demo moves nothing that is secret.
@@ -19,7 +19,7 @@ namespace farfault {
 absl::StatusOr<std::unique_ptr<RoleLink>> AwaitCoordinator(std::string_view address,
                                                            const std::function<void(const std::string&)>& listening);
 /// Tries until `deadline`.
-absl::StatusOr<std::unique_ptr<RoleLink>> ConnectToSource(std::string_view address, absl::Time deadline);
+absl::StatusOr<std::unique_ptr<RoleLink>> ConnectToSource(std::string_view address, Deadline deadline);
 
 /// This host's address on that line, as in URLs: "192.0.2.7", "[2001:db8::7]".
 absl::StatusOr<std::string> OwnHost(const RoleLink& link);
@@ -30,7 +30,7 @@ struct ClockOffset {
   std::int64_t error_ns = 0;
 };
 /// Asks the source at the other end, which obeys, a few times.
-absl::StatusOr<ClockOffset> CompareClocks(RoleLink& source, absl::Time deadline);
+absl::StatusOr<ClockOffset> CompareClocks(RoleLink& source, Deadline deadline);
 
 }  // namespace farfault
 

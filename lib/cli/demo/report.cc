@@ -37,20 +37,21 @@ Throughput ThroughputOf(const MethodResult& result) {
   return throughput;
 }
 
+std::int64_t TotalTime(const MethodResult& result) { return result.destination.resident_at - result.source.began_at; }
+
 std::string RenderResults(const std::vector<MethodResult>& results) {
   Table table({"method", "downtime", "total\ntime", "network\nfaults", "local\nfaults", "stall\np50", "stall\np99",
                "stall\nmax", "bytes\nmoved", "duplicate\npages", "verified\npages", "wrong\npages", "wrong\nanswers"});
-  std::string notes;
+  std::string notes = fmt::format("{}\n", kTotalTimeIs);
   for (const MethodResult& result : results) {
     if (!result.left_out.empty()) notes += fmt::format("left out: {}: {}\n", result.method.title, result.left_out);
     if (!result.finished()) continue;
     const DestinationReport& there = result.destination;
     table.AddRow({result.method.title, FormatNanos(there.resumed_at - result.source.stopped_at),
-                  FormatNanos(there.resident_at - result.source.began_at), FormatCount(there.faults_network),
-                  FormatCount(there.faults_local), FormatNanos(there.stall_ns.p50), FormatNanos(there.stall_ns.p99),
-                  FormatNanos(there.stall_ns.max), FormatBytes(there.bytes), FormatCount(there.duplicates),
-                  FormatCount(result.verdict.verified_pages), FormatCount(result.verdict.wrong_pages),
-                  FormatCount(result.verdict.wrong_answers)});
+                  FormatNanos(TotalTime(result)), FormatCount(there.faults_network), FormatCount(there.faults_local),
+                  FormatNanos(there.stall_ns.p50), FormatNanos(there.stall_ns.p99), FormatNanos(there.stall_ns.max),
+                  FormatBytes(there.bytes), FormatCount(there.duplicates), FormatCount(result.verdict.verified_pages),
+                  FormatCount(result.verdict.wrong_pages), FormatCount(result.verdict.wrong_answers)});
   }
   return table.Render() + notes;
 }
@@ -64,7 +65,7 @@ nlohmann::json ToJson(const MethodResult& result) {
       {"method", result.method.name},
       {"connection", there.connection},
       {"downtime_us", Micros(there.resumed_at - result.source.stopped_at)},
-      {"total_ms", Millis(there.resident_at - result.source.began_at)},
+      {"total_ms", Millis(TotalTime(result))},
       {"faults_network", there.faults_network},
       {"faults_local", there.faults_local},
       {"stall_us",

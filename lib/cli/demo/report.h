@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lib/cli/demo/demo_run.h"
@@ -18,6 +19,13 @@ struct Throughput {
   std::vector<double> per_second;
 };
 Throughput ThroughputOf(const MethodResult& result);
+
+/// What the table, the picture and JSON call a move's total time, in nanoseconds, and what to say that it is.
+std::int64_t TotalTime(const MethodResult& result);
+inline constexpr std::string_view kTotalTimeIs =
+    "total time: from before the two sides connect, the program still running at the source, until every page is at "
+    "the "
+    "destination";
 
 /// One row per method.
 std::string RenderResults(const std::vector<MethodResult>& results);

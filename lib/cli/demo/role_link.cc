@@ -11,7 +11,7 @@
 #include <cstring>
 #include <memory>
 
-#include "absl/time/clock.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 
@@ -40,7 +40,7 @@ absl::Status RoleLink::Send(std::string_view kind, nlohmann::json body) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<nlohmann::json> RoleLink::Receive(absl::Time deadline) {
+absl::StatusOr<nlohmann::json> RoleLink::Receive(Deadline deadline) {
   for (;;) {
     if (const std::size_t end = received_.find('\n'); end != std::string::npos) {
       nlohmann::json object = nlohmann::json::parse(received_.substr(0, end), nullptr, /*allow_exceptions=*/false);
@@ -51,12 +51,12 @@ absl::StatusOr<nlohmann::json> RoleLink::Receive(absl::Time deadline) {
       return object;
     }
     // Bounded before it is a number: there may be no deadline at all.
-    const absl::Duration left = std::clamp(deadline - absl::Now(), absl::ZeroDuration(), absl::Minutes(1));
+    const absl::Duration left = std::clamp(deadline.Left(), absl::ZeroDuration(), absl::Minutes(1));
     pollfd waiting{fd_, POLLIN, 0};
     const int ready = poll(&waiting, 1, static_cast<int>(absl::ToInt64Milliseconds(left)) + 1);
     if (ready < 0 && errno != EINTR) return absl::InternalError(fmt::format("poll failed: {}", std::strerror(errno)));
     if (ready <= 0) {
-      if (absl::Now() >= deadline) return absl::DeadlineExceededError("nothing was heard in time");
+      if (deadline.Passed()) return absl::DeadlineExceededError("nothing was heard in time");
       continue;
     }
     std::array<char, 4096> buffer;

@@ -10,7 +10,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
+#include "lib/util/deadline.h"
 #include "lib/util/mutex.h"
 
 namespace farfault {
@@ -33,7 +33,7 @@ class RoleLink {
   absl::Status Send(std::string_view kind, nlohmann::json body = nlohmann::json::object()) ABSL_LOCKS_EXCLUDED(mutex_);
 
   /// The next object. kDeadlineExceeded; kUnavailable when the other end is closed.
-  absl::StatusOr<nlohmann::json> Receive(absl::Time deadline);
+  absl::StatusOr<nlohmann::json> Receive(Deadline deadline);
 
   /// Something is there already, without looking at the descriptor.
   bool has_line() const { return received_.find('\n') != std::string::npos; }

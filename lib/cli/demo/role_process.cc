@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/clock.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 namespace {
@@ -47,13 +48,13 @@ absl::StatusOr<std::unique_ptr<RoleProcess>> RoleProcess::Spawn(const std::vecto
   return std::make_unique<RoleProcess>(pid);
 }
 
-std::string RoleProcess::Reap(absl::Time deadline) {
+std::string RoleProcess::Reap(Deadline deadline) {
   if (pid_ < 0) return {};
   int status = 0;
   for (;;) {
     const pid_t ended = waitpid(pid_, &status, WNOHANG);
     if (ended == pid_ || (ended < 0 && errno != EINTR)) break;
-    if (absl::Now() >= deadline) {
+    if (deadline.Passed()) {
       kill(pid_, SIGKILL);
       waitpid(pid_, &status, 0);
       break;
@@ -64,16 +65,16 @@ std::string RoleProcess::Reap(absl::Time deadline) {
   return Describe(status);
 }
 
-std::string RoleProcess::FateIfEnded(absl::Time deadline) {
+std::string RoleProcess::FateIfEnded(Deadline deadline) {
   int status = 0;
   while (pid_ >= 0 && waitpid(pid_, &status, WNOHANG) != pid_) {
-    if (absl::Now() >= deadline) return {};
+    if (deadline.Passed()) return {};
     absl::SleepFor(absl::Milliseconds(2));
   }
   pid_ = -1;
   return Describe(status);
 }
 
-RoleProcess::~RoleProcess() { Reap(absl::InfinitePast()); }
+RoleProcess::~RoleProcess() { Reap(Deadline::Now()); }
 
 }  // namespace farfault

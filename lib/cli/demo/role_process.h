@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 
@@ -26,10 +26,10 @@ class RoleProcess {
 
   /// Waits until it has ended, and kills it at the deadline. How it ended: empty when all was well, else "was killed
   /// by signal 9 (Killed)" or "ended with status 3".
-  std::string Reap(absl::Time deadline);
+  std::string Reap(Deadline deadline);
 
   /// How it ended, if it has by `deadline`; empty, and the process goes on, when it has not.
-  std::string FateIfEnded(absl::Time deadline);
+  std::string FateIfEnded(Deadline deadline);
 
  private:
   pid_t pid_;

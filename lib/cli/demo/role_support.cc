@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "lib/cli/peer_advice.h"
 #include "lib/util/status_text.h"
 
 namespace farfault {
@@ -76,6 +77,21 @@ void FailRole(RoleLink& link, const absl::Status& status) {
 absl::Status While(std::string_view doing, const absl::Status& status) {
   if (status.ok()) return status;
   return absl::Status(status.code(), fmt::format("{}: {}", doing, std::string(StatusText(status))));
+}
+
+std::string BothComplaints(std::string_view first, std::string_view second) {
+  constexpr std::string_view kHearsay = "the peer says: ";
+  const auto repeats = [&](std::string_view one, std::string_view other) {
+    const std::size_t at = one.find(kHearsay);
+    return at != std::string_view::npos && other.find(one.substr(at + kHearsay.size())) != std::string_view::npos;
+  };
+  if (repeats(second, first)) return std::string(first);
+  if (repeats(first, second)) return std::string(second);
+  return fmt::format("{} ({})", first, second);
+}
+
+absl::Status WhileConnecting(const absl::Status& status) {
+  return While("connecting", AdviseInstead(status, "see that one host reaches the other there: address, firewall"));
 }
 
 }  // namespace farfault

@@ -36,6 +36,13 @@ std::function<void(std::uint64_t)> ForwardProgress(RoleLink& link, std::string s
 /// Status of a wait, with what was waited for in front.
 absl::Status While(std::string_view doing, const absl::Status& status);
 
+/// What two roles say of one failure, in one line. A role that only repeats what the other has told it over the session
+/// ("the peer says: …") is left out.
+std::string BothComplaints(std::string_view first, std::string_view second);
+
+/// Of a session that was to be made: "connecting", and what to look at when the other role has not come.
+absl::Status WhileConnecting(const absl::Status& status);
+
 }  // namespace farfault
 
 #endif  // FARFAULT_LIB_CLI_DEMO_ROLE_SUPPORT_H_

@@ -15,6 +15,7 @@
 #include "lib/cli/workload/index_builder.h"
 #include "lib/cli/workload/page_check.h"
 #include "lib/prepage/dirty_tracker.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 namespace {
@@ -118,7 +119,7 @@ absl::StatusOr<SourceReport> SourceRole::Move(const MovePlan& plan) {
   program_->Start();
   report.began_at = MonotonicNanos();
   absl::StatusOr<std::unique_ptr<SourceSession>> session = SourceSession::Create(*std::move(guest), std::move(options));
-  if (!session.ok()) return While("connecting", session.status());
+  if (!session.ok()) return WhileConnecting(session.status());
   if (plan.prepage) {
     if (const absl::Status status = PrePage(**session, plan, report); !status.ok()) return While("pre-paging", status);
   }
@@ -157,7 +158,7 @@ absl::Status SourceRole::Digest(bool two_hosts) {
 }  // namespace
 
 absl::Status ObeyAsSource(RoleLink& link, int judge_fd) {
-  const absl::StatusOr<nlohmann::json> first = link.Receive(absl::InfiniteFuture());
+  const absl::StatusOr<nlohmann::json> first = link.Receive(Deadline::Never());
   if (!first.ok()) return absl::OkStatus();
   const GuestPlan plan = (*first)["guest"].get<GuestPlan>();
   absl::StatusOr<Judge> judge = judge_fd < 0 ? Judge::Create(plan) : Judge::Open(judge_fd, plan, Judge::View::kSource);
@@ -167,7 +168,7 @@ absl::Status ObeyAsSource(RoleLink& link, int judge_fd) {
   SourceRole role(link, plan, *std::move(judge), *std::move(memory));
   if (absl::Status status = role.BuildProgram(); !status.ok()) return status;
   for (;;) {
-    const absl::StatusOr<nlohmann::json> order = link.Receive(absl::InfiniteFuture());
+    const absl::StatusOr<nlohmann::json> order = link.Receive(Deadline::Never());
     if (!order.ok()) return absl::OkStatus();
     if (absl::Status status = role.Obey(*order); !status.ok()) return status;
   }

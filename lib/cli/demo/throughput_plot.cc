@@ -106,10 +106,9 @@ class Panel {
     std::string out = Line(axes_.X(0), top_ - 6, axes_.X(0), top_ + kPanel, "class=\"switch\"");
     if (resident <= axes_.last) {
       out += Line(axes_.X(resident), top_ - 6, axes_.X(resident), top_ + kPanel, "class=\"resident\"");
-      const bool left = axes_.X(resident) > kWidth - kRight - 130;
+      const bool left = axes_.X(resident) > kWidth - kRight - 110;
       out += Text(axes_.X(resident) + (left ? -5 : 5), top_ + 6,
-                  left ? "class=\"mark\" text-anchor=\"end\"" : "class=\"mark\"",
-                  fmt::format("every page is there: {:.2f} s", resident));
+                  left ? "class=\"mark\" text-anchor=\"end\"" : "class=\"mark\"", "every page is there");
     }
     return out;
   }
@@ -117,9 +116,9 @@ class Panel {
   std::string Title() const {
     const DestinationReport& there = result_.destination;
     const std::string facts =
-        fmt::format("downtime {} · {} network faults · stall p99 {} · {} moved",
-                    FormatNanos(there.resumed_at - result_.source.stopped_at), FormatCount(there.faults_network),
-                    FormatNanos(there.stall_ns.p99), FormatBytes(there.bytes));
+        fmt::format("downtime {} · total time {} · {} network faults · stall p99 {} · {} moved",
+                    FormatNanos(there.resumed_at - result_.source.stopped_at), FormatNanos(TotalTime(result_)),
+                    FormatCount(there.faults_network), FormatNanos(there.stall_ns.p99), FormatBytes(there.bytes));
     return fmt::format(
         "<text x=\"{:.1f}\" y=\"{:.1f}\" class=\"method\"><tspan font-weight=\"600\" fill=\"{}\">{}</tspan>"
         "<tspan dx=\"12\" class=\"facts\">{}</tspan></text>\n",
@@ -167,7 +166,8 @@ std::string PlotThroughput(const std::vector<MethodResult>& results, const std::
     const double top = kTop + kGap / 2 + static_cast<double>(i) * (kPanel + kGap);
     svg += Panel(results[i], axes, top, kColours[i % kColours.size()]).Render();
   }
-  return svg + TimeAxis(axes, bottom) + "</svg>\n";
+  svg += TimeAxis(axes, bottom) + Text(kLeft, bottom + 40, "class=\"mark\"", kTotalTimeIs);
+  return svg + "</svg>\n";
 }
 
 }  // namespace farfault

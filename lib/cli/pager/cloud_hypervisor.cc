@@ -23,6 +23,7 @@
 #include "lib/cli/pager/unix_socket.h"
 #include "lib/cli/pager/vm_config.h"
 #include "lib/util/status_text.h"
+#include "lib/util/stopwatch.h"
 
 namespace farfault {
 
@@ -197,7 +198,7 @@ absl::StatusOr<GuestMemory> MemoryLike(std::span<const RemoteRegion> source, con
   }
   if (offset == file.length) return GuestMemory::Create(std::move(regions));
   return absl::FailedPreconditionError(fmt::format(
-      "the guest has {} bytes of memory, the source's image {}: is it this guest's image?", file.length, offset));
+      "the guest has {} bytes of memory, the source's image {}: serve this guest's own image", file.length, offset));
 }
 
 struct Outcome {
@@ -276,7 +277,7 @@ class LastResort {
 }  // namespace cloud_hypervisor
 
 absl::Status RunCloudHypervisor(const PagerOptions& options, ProgressBar& bar, const StopSignal& stop) {
-  const absl::Time began = absl::Now();
+  const Stopwatch watch;
   OwnedRegion file;
   PagedGuest guest(options, bar);
   const cloud_hypervisor::LastResort last_resort(stop);
@@ -285,7 +286,7 @@ absl::Status RunCloudHypervisor(const PagerOptions& options, ProgressBar& bar, c
   const PagerReport report{.guest = options.cloud_hypervisor,
                            .source = options.from.empty() ? options.listen : options.from,
                            .stats = guest.Stats(),
-                           .elapsed = absl::Now() - began,
+                           .elapsed = watch.Elapsed(),
                            .requests = outcome.requests,
                            .end = outcome.end};
   if (options.json) {

@@ -8,8 +8,8 @@
 #include <array>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "lib/cli/pager/unix_socket.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 namespace {
@@ -25,7 +25,7 @@ constexpr std::size_t kMostBehind = 4096;
 
 }  // namespace
 
-Arrival::Arrival(UniqueFd socket, absl::Time deadline)
+Arrival::Arrival(UniqueFd socket, Deadline deadline)
     : socket_(std::move(socket)), deadline_(deadline), ends_left_(kLooksAtEnd) {}
 
 Arrival::State Arrival::Fail(absl::Status why) {
@@ -33,7 +33,7 @@ Arrival::State Arrival::Fail(absl::Status why) {
   return State::kFailed;
 }
 
-absl::Time Arrival::due() const { return std::min(deadline_, look_again_); }
+Deadline Arrival::due() const { return std::min(deadline_, look_again_); }
 
 absl::Status Arrival::TakeFds(std::vector<UniqueFd> fds) {
   for (UniqueFd& fd : fds) fds_.push_back(std::move(fd));
@@ -69,7 +69,7 @@ absl::Status Arrival::Read() {
   return absl::OkStatus();
 }
 
-Arrival::State Arrival::OnEnd(absl::Time now) {
+Arrival::State Arrival::OnEnd() {
   if (ends_left_ == 0) {
     return Fail(absl::UnavailableError(
         text_.empty() ? "a hypervisor has hung up without a word"
@@ -77,14 +77,16 @@ Arrival::State Arrival::OnEnd(absl::Time now) {
             ? "a hypervisor has hung up before its userfaultfd came"
             : fmt::format("a hypervisor has hung up in the middle of its handshake, after {} bytes", text_.size())));
   }
-  if (now >= look_again_ || look_again_ == absl::InfiniteFuture()) {
+  if (look_again_.never() || look_again_.Passed()) {
     --ends_left_;
-    look_again_ = now + kLookAgain;
+    look_again_ = Deadline::After(kLookAgain);
   }
   return State::kWaiting;
 }
 
-Arrival::State Arrival::Poll(absl::Time now) {
+Arrival::State Arrival::Poll() {
+  // Asked first: what has come by then was in time, however long this thread is kept from reading it.
+  const bool late = deadline_.Passed();
   if (absl::Status read = Read(); !read.ok()) return Fail(std::move(read));
   const std::size_t needed = handshake_ && handshake_->shared_file ? 2 : 1;
   if (handshake_ && fds_.size() >= needed) {
@@ -93,8 +95,8 @@ Arrival::State Arrival::Poll(absl::Time now) {
     if (handshake_->pid == 0) handshake_->pid = PeerProcess(socket_.get());
     return State::kComplete;
   }
-  if (at_end_) return OnEnd(now);
-  if (now < deadline_) return State::kWaiting;
+  if (at_end_) return OnEnd();
+  if (!late) return State::kWaiting;
   return Fail(absl::DeadlineExceededError(
       handshake_
           ? fmt::format("a hypervisor has handed over {} of {} descriptors and then nothing", fds_.size(), needed)
@@ -112,12 +114,12 @@ void FrontDesk::AcceptNew() {
   while (arrivals_.size() < kMostArrivals) {
     UniqueFd socket(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!socket.valid()) return;
-    arrivals_.emplace_back(std::move(socket), absl::Now() + patience_);
+    arrivals_.emplace_back(std::move(socket), Deadline::After(patience_));
   }
 }
 
 absl::Status FrontDesk::WaitForSomething(int stop) {
-  absl::Time due = absl::InfiniteFuture();
+  Deadline due = Deadline::Never();
   std::vector<pollfd> polled = {{.fd = stop, .events = POLLIN, .revents = 0}};
   if (arrivals_.size() < kMostArrivals) polled.push_back({.fd = listener_.get(), .events = POLLIN, .revents = 0});
   for (const Arrival& arrival : arrivals_) {
@@ -125,7 +127,7 @@ absl::Status FrontDesk::WaitForSomething(int stop) {
     if (!arrival.at_end()) polled.push_back({.fd = arrival.fd(), .events = POLLIN, .revents = 0});
     due = std::min(due, arrival.due());
   }
-  const absl::Duration most = std::clamp(due - absl::Now(), absl::Milliseconds(1), absl::Minutes(10));
+  const absl::Duration most = std::clamp(due.Left(), absl::Milliseconds(1), absl::Minutes(10));
   if (poll(polled.data(), polled.size(), static_cast<int>(absl::ToInt64Milliseconds(most)) + 1) < 0) {
     return absl::OkStatus();  // Interrupted: look at everything again.
   }
@@ -136,7 +138,7 @@ absl::StatusOr<Arrival::Guest> FrontDesk::Next(int stop) {
   for (;;) {
     AcceptNew();
     for (auto arrival = arrivals_.begin(); arrival != arrivals_.end();) {
-      const Arrival::State state = arrival->Poll(absl::Now());
+      const Arrival::State state = arrival->Poll();
       if (state == Arrival::State::kWaiting) {
         ++arrival;
         continue;

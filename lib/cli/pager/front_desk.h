@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "lib/cli/pager/handshake.h"
+#include "lib/util/deadline.h"
 #include "lib/util/unique_fd.h"
 
 namespace farfault {
@@ -22,14 +23,14 @@ class Arrival {
   enum class State : std::uint8_t { kWaiting, kComplete, kFailed };
 
   /// `socket` is non-blocking.
-  Arrival(UniqueFd socket, absl::Time deadline);
+  Arrival(UniqueFd socket, Deadline deadline);
 
   int fd() const { return socket_.get(); }
   /// Nothing more comes, as far as it can be seen now.
   bool at_end() const { return at_end_; }
-  State Poll(absl::Time now);
+  State Poll();
   /// When Poll has something to do at the latest, whether anything comes or not.
-  absl::Time due() const;
+  Deadline due() const;
   /// kFailed: why.
   const absl::Status& failure() const { return failure_; }
 
@@ -44,17 +45,17 @@ class Arrival {
   State Fail(absl::Status why);
   absl::Status Read();
   absl::Status TakeFds(std::vector<UniqueFd> fds);
-  State OnEnd(absl::Time now);
+  State OnEnd();
 
   UniqueFd socket_;
-  absl::Time deadline_;
+  Deadline deadline_;
   std::string text_;
   std::size_t behind_ = 0;  // Bytes that came after the handshake.
   std::vector<UniqueFd> fds_;
   std::optional<Handshake> handshake_;
   bool at_end_ = false;
   int ends_left_;
-  absl::Time look_again_ = absl::InfiniteFuture();
+  Deadline look_again_ = Deadline::Never();
   absl::Status failure_;
 };
 

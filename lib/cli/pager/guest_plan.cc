@@ -21,7 +21,7 @@ absl::Status CheckSame(const Handshake& handshake, std::span<const RemoteRegion>
   }
   if (image == handshake.total_bytes()) return absl::OkStatus();
   return absl::FailedPreconditionError(
-      fmt::format("the guest has {} bytes of memory, the source's image {}: is it this guest's image?",
+      fmt::format("the guest has {} bytes of memory, the source's image {}: serve this guest's own image",
                   handshake.total_bytes(), image));
 }
 

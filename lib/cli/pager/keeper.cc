@@ -16,6 +16,7 @@
 
 #include "absl/time/clock.h"
 #include "lib/cli/pager/unix_socket.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 namespace {
@@ -138,9 +139,9 @@ absl::StatusOr<TakenOver> AskKeeper(const std::string& path, absl::Duration pati
   // Its process would be the keeper's: the handshake names the guest's.
   UniqueFd duplicate(fcntl(socket->get(), F_DUPFD_CLOEXEC, 0));
   if (fcntl(socket->get(), F_SETFL, O_NONBLOCK) != 0) return absl::ErrnoToStatus(errno, "fcntl(O_NONBLOCK)");
-  Arrival arrival(*std::move(socket), absl::Now() + patience);
+  Arrival arrival(*std::move(socket), Deadline::After(patience));
   for (;;) {
-    const Arrival::State state = arrival.Poll(absl::Now());
+    const Arrival::State state = arrival.Poll();
     if (state == Arrival::State::kComplete) break;
     if (state == Arrival::State::kFailed) {
       return absl::FailedPreconditionError(

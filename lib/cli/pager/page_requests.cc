@@ -10,6 +10,7 @@
 #include "absl/time/clock.h"
 #include "farfault/guest_memory.h"
 #include "lib/cli/pager/unix_socket.h"
+#include "lib/util/deadline.h"
 
 namespace farfault::cloud_hypervisor {
 namespace {
@@ -34,8 +35,8 @@ absl::Status PageRequests::end() const {
 bool PageRequests::HangUp(absl::Duration patience) {
   if (!thread_.joinable()) return true;
   shutdown(connection_.get(), SHUT_RDWR);
-  const absl::Time deadline = absl::Now() + patience;
-  while (!ended_ && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(5));
+  const Deadline deadline = Deadline::After(patience);
+  while (!ended_ && !deadline.Passed()) absl::SleepFor(absl::Milliseconds(5));
   if (!ended_) return false;
   thread_.join();
   return true;

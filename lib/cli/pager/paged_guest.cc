@@ -2,14 +2,17 @@
 
 #include <fmt/format.h>
 
+#include <string_view>
 #include <utility>
 
 #include "lib/cli/pager/working_set.h"
+#include "lib/cli/peer_advice.h"
 
 namespace farfault {
 namespace {
 
 constexpr absl::Duration kLook = absl::Milliseconds(200);
+constexpr std::string_view kLongerWait = "wait longer with --wait";
 
 }  // namespace
 
@@ -50,7 +53,9 @@ absl::StatusOr<std::vector<RemoteRegion>> PagedGuest::FindSource(const std::stri
   if (options_.from.empty()) {
     return std::vector<RemoteRegion>{{.name = name.empty() ? "ram" : name, .length = bytes, .page_size = page_size}};
   }
-  return DescribeSource(CommonOptions());
+  auto regions = DescribeSource(CommonOptions());
+  if (!regions.ok()) return AdviseInstead(regions.status(), kLongerWait);
+  return regions;
 }
 
 absl::Status PagedGuest::Attach(GuestMemory memory, const std::string& state_file) {
@@ -62,7 +67,7 @@ absl::Status PagedGuest::Attach(GuestMemory memory, const std::string& state_fil
   options.state_file = state_file;
   told_waiting_ = false;
   auto session = DestinationSession::Create(std::move(memory), std::move(options));
-  if (!session.ok()) return session.status();
+  if (!session.ok()) return AdviseInstead(session.status(), kLongerWait);
   session_ = *std::move(session);
   if (absl::Status prepared = session_->Prepare(); !prepared.ok()) return prepared;
   if (absl::Status activated = session_->Activate(options_.wait); !activated.ok()) return activated;

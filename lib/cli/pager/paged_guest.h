@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "farfault/session.h"
+#include "lib/cli/give_way.h"
 #include "lib/cli/terminal/progress_bar.h"
 
 namespace farfault {
@@ -24,6 +25,7 @@ struct PagerOptions {
   std::string from;              ///< The source listens there,
   std::string listen;            ///< or comes here.
   std::string key;
+  int nice = kGivesWay;
   std::string state;        ///< File for a pager that follows this one; empty: none.
   std::string record;       ///< Write the order of faults there; empty: nowhere.
   std::string working_set;  ///< Read this order ahead of demand; empty: none.

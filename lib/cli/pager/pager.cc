@@ -13,7 +13,9 @@
 #include "absl/time/clock.h"
 #include "lib/cli/commands.h"
 #include "lib/cli/pager/guest_plan.h"
+#include "lib/util/deadline.h"
 #include "lib/util/status_text.h"
+#include "lib/util/stopwatch.h"
 
 namespace farfault {
 namespace {
@@ -85,8 +87,8 @@ absl::Status Pager::Run() {
   }
   unlink(options_.socket.c_str());
   // One that still waits for its source cannot be called back.
-  const absl::Time deadline = absl::Now() + kFarewell;
-  while (Busy() && (!stop_.given() || absl::Now() < deadline)) absl::SleepFor(absl::Milliseconds(20));
+  const Deadline deadline = Deadline::After(kFarewell);
+  while (Busy() && (!stop_.given() || !deadline.Passed())) absl::SleepFor(absl::Milliseconds(20));
   if (Busy()) {
     bar_.Clear();
     std::fflush(nullptr);
@@ -117,7 +119,7 @@ absl::Status Pager::Keep(Served& served) const {
 }
 
 void Pager::Serve(Served& served) {
-  const absl::Time began = absl::Now();
+  const Stopwatch watch;
   PagedGuest guest(options_, bar_);
   if (served.end.ok()) served.end = Page(served, guest);
   if (served.kept.held() && !MayNeedPages(served, guest)) {
@@ -126,7 +128,7 @@ void Pager::Serve(Served& served) {
   }
   // A guest that comes because its predecessor is said to have gone must not be sent away.
   served.vacated = true;
-  Report(served, guest, absl::Now() - began);
+  Report(served, guest, watch.Elapsed());
   served.ended = true;
 }
 

@@ -39,9 +39,21 @@ absl::StatusOr<UniqueFd> ConnectUnix(const std::string& path) {
   if (!socket.valid()) return SocketError(path, "socket");
   if (connect(socket.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(*address)) == 0) return socket;
   if (errno == ENOENT || errno == ECONNREFUSED) {
-    return absl::UnavailableError(fmt::format("nobody listens on the socket '{}': {}", path, std::strerror(errno)));
+    return absl::UnavailableError(
+        fmt::format("nobody listens on the socket '{}': {}; start first the program that does, or check the path", path,
+                    std::strerror(errno)));
   }
-  return SocketError(path, "connect");
+  switch (errno) {
+    case EACCES:
+    case EPERM:
+      return SocketError(path, "cannot be connected to; may this user write to it?");
+    case EPROTOTYPE:
+      return SocketError(path, "is no stream socket; check the path");
+    case EAGAIN:
+      return SocketError(path, "cannot be connected to now: too many wait for its program; try again");
+    default:
+      return SocketError(path, "cannot be connected to; check the path");
+  }
 }
 
 absl::StatusOr<UniqueFd> ListenUnix(const std::string& path) {

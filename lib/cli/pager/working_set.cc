@@ -10,7 +10,18 @@
 #include <cstring>
 #include <fstream>
 
+#include "lib/cli/output_file.h"
+#include "lib/util/status_text.h"
+
 namespace farfault {
+namespace {
+
+absl::Status WriteError(const std::string& path, int error) {
+  const absl::Status status = NotWritable(path, error);
+  return absl::Status(status.code(), fmt::format("the working set: {}", StatusText(status)));
+}
+
+}  // namespace
 
 std::vector<PageRun> RunsOf(std::span<const PageIndex> touched) {
   std::vector<PageRun> runs;
@@ -24,27 +35,33 @@ std::vector<PageRun> RunsOf(std::span<const PageIndex> touched) {
   return runs;
 }
 
+std::string WorkingSetDraft(const std::string& path) { return fmt::format("{}.{}", path, getpid()); }
+
 absl::Status WriteWorkingSet(const std::string& path, const WorkingSet& working_set) {
-  const std::string draft = fmt::format("{}.{}", path, getpid());
+  const std::string draft = WorkingSetDraft(path);
   {
     std::ofstream file(draft);
     file << "farfault-working-set 1 " << working_set.pages << ' ' << working_set.page_size << '\n';
     for (const PageRun& run : working_set.order) file << run.first << ' ' << run.count << '\n';
     file.flush();
     if (!file) {
-      const absl::Status status =
-          absl::ErrnoToStatus(errno, fmt::format("the working set cannot be written to '{}'", draft));
+      const absl::Status status = WriteError(draft, errno);
       static_cast<void>(unlink(draft.c_str()));
       return status;
     }
   }
   if (rename(draft.c_str(), path.c_str()) == 0) return absl::OkStatus();
-  return absl::ErrnoToStatus(errno, fmt::format("the working set cannot be moved to '{}'", path));
+  return WriteError(path, errno);
 }
 
 absl::StatusOr<WorkingSet> ReadWorkingSet(const std::string& path) {
   std::ifstream file(path);
-  if (!file) return absl::ErrnoToStatus(errno, fmt::format("the working set '{}' cannot be read", path));
+  if (!file) {
+    return absl::Status(absl::ErrnoToStatusCode(errno),
+                        fmt::format("the working set '{}' cannot be read: {}; check its name and rights, or record one "
+                                    "with `farfault pager --record FILE`",
+                                    path, std::strerror(errno)));
+  }
   WorkingSet working_set;
   std::string line;
   std::getline(file, line);

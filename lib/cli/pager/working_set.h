@@ -24,6 +24,9 @@ struct WorkingSet {
 /// Unites neighbours that were touched one after the other.
 std::vector<PageRun> RunsOf(std::span<const PageIndex> touched);
 
+/// Where WriteWorkingSet of this process writes before it moves the file to `path`.
+std::string WorkingSetDraft(const std::string& path);
+
 /// A text file: "farfault-working-set 1 PAGES PAGE_SIZE", then a line "FIRST COUNT" per run. Replaced as a whole or not
 /// at all.
 absl::Status WriteWorkingSet(const std::string& path, const WorkingSet& working_set);

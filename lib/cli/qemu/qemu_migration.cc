@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "absl/time/clock.h"
 #include "lib/util/status_text.h"
+#include "lib/util/stopwatch.h"
 
 namespace farfault {
 namespace {
@@ -17,6 +17,8 @@ namespace {
 constexpr absl::Duration kConnectPatience = absl::Seconds(5);
 constexpr absl::Duration kPagerPatience = absl::Seconds(30);
 constexpr absl::Duration kQuitPatience = absl::Seconds(5);
+// Of one that may wait for memory which nobody brings, and for which the guest waits at the source.
+constexpr absl::Duration kDeafQuitPatience = absl::Milliseconds(500);
 
 absl::Status Differ(std::string_view what, const auto& source, const auto& destination, std::string_view remedy) {
   return absl::FailedPreconditionError(
@@ -36,13 +38,13 @@ RamServerOptions ServerOptions(const QemuMigrationOptions& options) {
 }
 
 absl::StatusOr<QemuMigrationReport> QemuMigration::Run() {
-  const absl::Time start = absl::Now();
+  const Stopwatch watch;
   absl::Status status = Prepare();
   if (status.ok()) status = HandOver();
   if (!handed_over_) return GoOnAtSource(status);
   auto drained = server_.Drain(std::move(session_), machine_.ram_path);
   if (!drained.ok()) return drained.status();
-  report_.total = absl::Now() - start;
+  report_.total = watch.Elapsed();
   report_.stats = *std::move(drained);
   // It may want to move on by QEMU's own means. Now that all of its pages are there QEMU listens.
   destination_->PutBack().IgnoreError();
@@ -169,16 +171,20 @@ absl::Status QemuMigration::PrePage() {
 
 absl::Status QemuMigration::HandOver() {
   uninterrupted_.emplace();
-  const auto running = StopGuest();
-  if (!running.ok()) return running.status();
+  const auto stopped = StopGuest();
+  if (!stopped.ok()) return stopped.status();
   if (absl::Status status = SwitchOver(); !status.ok()) return status;
   if (absl::Status status = StartGuest(); !status.ok()) return status;
-  report_.downtime = absl::Now() - *running;
+  report_.downtime = stopped->Elapsed();
+  if (!paused_by_user_) {
+    report_.stopped_at = source_->WhenStopped();
+    report_.resumed_at = destination_->WhenResumed();
+  }
   return absl::OkStatus();
 }
 
 // QEMU's own migration stops it: connecting and setting up, and what little RAM is not shared, come before that.
-absl::StatusOr<absl::Time> QemuMigration::StopGuest() {
+absl::StatusOr<Stopwatch> QemuMigration::StopGuest() {
   const auto state = source_->RunState();
   if (!state.ok()) return state.status();
   paused_by_user_ = *state == "paused";
@@ -188,12 +194,35 @@ absl::StatusOr<absl::Time> QemuMigration::StopGuest() {
   return source_->WaitUntilStopped(options_.timeout);
 }
 
-// Memory first: loading the state of the devices looks at the guest's queues, and those faults must be answered.
+// The state of the devices travels while the memory is handed over. Loading it looks at the guest's queues, and that
+// waits: before it has taken over the pager answers no fault. Where the guest stands still anyway nothing is won, and
+// what has not been sent leaves the source's QEMU as it was if the memory cannot be handed over.
 absl::Status QemuMigration::SwitchOver() {
-  if (absl::Status status = session_->SwitchOver(); !status.ok()) return status;
+  if (!paused_by_user_) {
+    if (absl::Status status = FinishSending(); !status.ok()) return status;
+  }
+  if (absl::Status status = HandMemoryOver(); !status.ok()) return status;
+  if (paused_by_user_) {
+    if (absl::Status status = FinishSending(); !status.ok()) return status;
+  }
   const auto served = [this] { return session_->status(); };
-  if (absl::Status status = source_->FinishSending(options_.timeout, served); !status.ok()) return status;
+  if (absl::Status status = source_->WaitUntilSent(options_.timeout, served); !status.ok()) return status;
   return destination_->WaitForState(options_.timeout, served);
+}
+
+absl::Status QemuMigration::FinishSending() {
+  absl::Status status = source_->FinishSending();
+  state_travels_ = !absl::IsFailedPrecondition(status);  // Else QEMU has refused.
+  return status;
+}
+
+absl::Status QemuMigration::HandMemoryOver() {
+  const absl::Status status = session_->SwitchOver();
+  memory_handed_over_ = status.ok();
+  if (!absl::IsDataLoss(status)) return status;
+  // Whatever the pager has made of it: only we tell the destination's QEMU to run the guest.
+  return absl::AbortedError(
+      fmt::format("the pager did not say whether it has taken the memory over: {}", StatusText(session_->status())));
 }
 
 absl::Status QemuMigration::StartGuest() {
@@ -222,9 +251,12 @@ absl::Status QemuMigration::GoOnAtSource(const absl::Status& why) {
 absl::Status QemuMigration::GiveGuestBack(const absl::Status& why) {
   const std::string reason(StatusText(why));
   if (sending_ && destination_) {
+    if (!memory_handed_over_ && state_travels_) BreakOff();
     // It does not listen while it waits for a page that does not come.
-    if (absl::Status gone = destination_->Quit(std::min(options_.timeout, kQuitPatience)); !gone.ok()) {
-      server_.Hint(fmt::format("the destination's QEMU does not end by itself, end it: {}", StatusText(gone)));
+    const absl::Duration patience = memory_handed_over_ ? kQuitPatience : kDeafQuitPatience;
+    if (absl::Status gone = destination_->Quit(std::min(options_.timeout, patience)); !gone.ok()) {
+      server_.Hint(
+          fmt::format("the destination's QEMU does not end by itself, kill it (SIGKILL): {}", StatusText(gone)));
     }
     if (absl::Status ended = source_->CancelSending(options_.timeout); !ended.ok()) {
       server_.Hint(std::string(StatusText(ended)));
@@ -240,6 +272,12 @@ absl::Status QemuMigration::GiveGuestBack(const absl::Status& why) {
         "{}; and the guest does not go on at the source, where its memory still is: {}", reason, StatusText(resumed)));
   }
   return absl::Status(why.code(), fmt::format("{}; the guest goes on at the source", reason));
+}
+
+// Both may be deaf: the destination waits for memory that does not come, and the source for the destination to read.
+void QemuMigration::BreakOff() {
+  absl::Status status = source_->BreakOff();
+  if (!status.ok() && !absl::IsUnimplemented(status)) server_.Hint(std::string(StatusText(status)));
 }
 
 absl::Status QemuMigration::NothingStopped(const absl::Status& why) {

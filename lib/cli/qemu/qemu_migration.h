@@ -15,6 +15,7 @@
 #include "lib/cli/qemu/qemu_monitor.h"
 #include "lib/cli/qemu/ram_agent.h"
 #include "lib/cli/qemu/ram_server.h"
+#include "lib/util/stopwatch.h"
 
 namespace farfault {
 
@@ -49,6 +50,9 @@ RamServerOptions ServerOptions(const QemuMigrationOptions& options);
 struct QemuMigrationReport {
   /// From when the guest was last seen running until the command that started it at the other end was answered.
   absl::Duration downtime;
+  /// When the guest was stopped and resumed, each by the clock of its own host, as the QEMUs say.
+  absl::StatusOr<absl::Time> stopped_at = absl::NotFoundError("the guest was paused already");
+  absl::StatusOr<absl::Time> resumed_at = absl::NotFoundError("the guest stays paused");
   /// From the first command until the destination had everything.
   absl::Duration total;
   std::uint64_t ram_bytes = 0;
@@ -81,17 +85,20 @@ class QemuMigration {
   absl::Status CheckAgent() const;
   absl::Status PrePage();
   absl::Status HandOver();
-  absl::StatusOr<absl::Time> StopGuest();
+  absl::StatusOr<Stopwatch> StopGuest();
   absl::Status SwitchOver();
+  absl::Status FinishSending();
+  absl::Status HandMemoryOver();
   absl::Status StartGuest();
   absl::Status GoOnAtSource(const absl::Status& why);
+  void BreakOff();
   absl::Status GiveGuestBack(const absl::Status& why);
   absl::Status NothingStopped(const absl::Status& why);
 
   QemuMigrationOptions options_;
   std::optional<QemuMonitor> source_;
   std::optional<QemuMonitor> destination_;
-  QemuMachine machine_;
+  MachineFacts machine_;
   RamServer server_;
   std::optional<TrackedRam> tracked_;
   std::unique_ptr<SourceSession> session_;
@@ -101,6 +108,8 @@ class QemuMigration {
   bool paused_by_user_ = false;  // Then it stays paused, wherever it ends up.
   bool stopped_ = false;         // By us.
   bool sending_ = false;
+  bool state_travels_ = false;
+  bool memory_handed_over_ = false;
   bool handed_over_ = false;
 };
 

@@ -7,7 +7,9 @@
 #include <string_view>
 
 #include "absl/time/clock.h"
+#include "lib/util/deadline.h"
 #include "lib/util/status_text.h"
+#include "lib/util/stopwatch.h"
 
 namespace farfault {
 namespace {
@@ -46,8 +48,8 @@ absl::StatusOr<std::string> QemuMonitor::MemoryPath(const std::string& backend) 
   return path->get<std::string>();
 }
 
-absl::StatusOr<QemuMachine> QemuMonitor::Describe() {
-  QemuMachine machine;
+absl::StatusOr<MachineFacts> QemuMonitor::Describe() {
+  MachineFacts machine;
   auto type = client_.Execute("qom-get", {{"path", "/machine"}, {"property", "type"}});
   if (!type.ok()) return type.status();
   machine.type = type->is_string() ? type->get<std::string>() : type->dump();
@@ -115,10 +117,10 @@ absl::Status QemuMonitor::Continue(absl::Duration timeout) {
 }
 
 absl::Status QemuMonitor::ContinueSoon(absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const Deadline deadline = Deadline::After(timeout);
   for (;;) {
     absl::Status status = Continue(timeout);
-    if (!absl::IsFailedPrecondition(status) || absl::Now() > deadline) return status;
+    if (!absl::IsFailedPrecondition(status) || deadline.Passed()) return status;
     absl::SleepFor(kSlowPoll);
   }
 }
@@ -130,6 +132,7 @@ absl::Status QemuMonitor::Quit(absl::Duration timeout) {
 }
 
 absl::Status QemuMonitor::ListenForState(const std::string& uri) {
+  client_.ForgetEvents();
   return client_.Execute("migrate-incoming", {{"uri", uri}}).status();
 }
 
@@ -148,6 +151,7 @@ absl::StatusOr<bool> QemuMonitor::HasSentAll() {
 }
 
 absl::Status QemuMonitor::BeginSending(const std::string& uri) {
+  client_.ForgetEvents();
   return client_.Execute("migrate", {{"uri", uri}}).status();
 }
 
@@ -163,24 +167,24 @@ absl::StatusOr<std::string> QemuMonitor::SendingState() {
       fmt::format("the {}'s QEMU could not send the state of its devices: {}", who(), reason.empty() ? state : reason));
 }
 
-absl::StatusOr<absl::Time> QemuMonitor::WaitUntilStopped(absl::Duration timeout) {
-  const absl::Time start = absl::Now();
+absl::StatusOr<Stopwatch> QemuMonitor::WaitUntilStopped(absl::Duration timeout) {
+  const Deadline deadline = Deadline::After(timeout);
   // Not while it still connects: the guest would stand still for that.
-  absl::Time settling = absl::InfiniteFuture();
+  Deadline settled = Deadline::Never();
   bool stopped = false;
-  for (absl::Time running = start;;) {
-    const absl::Time now = absl::Now();
+  for (Stopwatch running;;) {
+    const Stopwatch now;
     const auto state = SendingState();
     if (!state.ok()) return state.status();
     if (*state == "pre-switchover") return running;
-    if (*state == "active") settling = std::min(settling, now);
-    if (now > start + timeout) {
+    if (*state == "active") settled = std::min(settled, Deadline::After(kSettling));
+    if (deadline.Passed()) {
       return absl::DeadlineExceededError(
           fmt::format("the {}'s QEMU has been sending what is not RAM for {}, and is still '{}'", who(),
                       absl::FormatDuration(timeout), *state));
     }
     if (!stopped) running = now;
-    if (!stopped && now > settling + kSettling) {
+    if (!stopped && settled.Passed()) {
       if (absl::Status status = Stop(timeout); !status.ok()) return status;
       stopped = true;
     }
@@ -188,15 +192,17 @@ absl::StatusOr<absl::Time> QemuMonitor::WaitUntilStopped(absl::Duration timeout)
   }
 }
 
-absl::Status QemuMonitor::FinishSending(absl::Duration timeout, absl::FunctionRef<absl::Status()> go_on) {
-  const absl::Time deadline = absl::Now() + timeout;
-  const json after = {{"state", "pre-switchover"}};
-  if (absl::Status status = client_.Execute("migrate-continue", after).status(); !status.ok()) return status;
+absl::Status QemuMonitor::FinishSending() {
+  return client_.Execute("migrate-continue", {{"state", "pre-switchover"}}).status();
+}
+
+absl::Status QemuMonitor::WaitUntilSent(absl::Duration timeout, absl::FunctionRef<absl::Status()> go_on) {
+  const Deadline deadline = Deadline::After(timeout);
   for (;;) {
     const auto state = SendingState();
     if (!state.ok()) return state.status();
     if (*state == "completed") return absl::OkStatus();
-    if (absl::Now() > deadline) {
+    if (deadline.Passed()) {
       return absl::DeadlineExceededError(
           fmt::format("the {}'s QEMU has been sending the state of its devices for {}, and is still '{}'", who(),
                       absl::FormatDuration(timeout), *state));
@@ -207,7 +213,7 @@ absl::Status QemuMonitor::FinishSending(absl::Duration timeout, absl::FunctionRe
 }
 
 absl::Status QemuMonitor::WaitForState(absl::Duration timeout, absl::FunctionRef<absl::Status()> go_on) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const Deadline deadline = Deadline::After(timeout);
   for (;;) {
     const auto state = RunState(kHearing);
     const bool deaf = absl::IsDeadlineExceeded(state.status());
@@ -217,7 +223,7 @@ absl::Status QemuMonitor::WaitForState(absl::Duration timeout, absl::FunctionRef
       return absl::FailedPreconditionError(
           fmt::format("the {}'s QEMU is '{}' after its devices were loaded, and should be 'paused'", who(), *state));
     }
-    if (absl::Now() > deadline) {
+    if (deadline.Passed()) {
       return absl::DeadlineExceededError(fmt::format("the {}'s QEMU has been loading the state of its devices for {}",
                                                      who(), absl::FormatDuration(timeout)));
     }
@@ -226,15 +232,22 @@ absl::Status QemuMonitor::WaitForState(absl::Duration timeout, absl::FunctionRef
   }
 }
 
+absl::Status QemuMonitor::BreakOff() {
+  const json connection = {{"instances", {{{"type", "migration"}}}}};
+  const absl::Status status = client_.ExecuteOutOfBand("yank", connection, kHearing).status();
+  // There is no such connection any more, or there was none.
+  return absl::IsFailedPrecondition(status) ? absl::OkStatus() : status;
+}
+
 absl::Status QemuMonitor::CancelSending(absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const Deadline deadline = Deadline::After(timeout);
   static_cast<void>(client_.Execute("migrate_cancel"));  // Refused where there is nothing to cancel.
   for (;;) {
     const auto state = SendingState();
     if (absl::IsAborted(state.status())) return absl::OkStatus();
     if (!state.ok()) return state.status();
     if (state->empty() || *state == "none" || *state == "completed") return absl::OkStatus();
-    if (absl::Now() > deadline) {
+    if (deadline.Passed()) {
       return absl::DeadlineExceededError(
           fmt::format("the {}'s QEMU does not end its migration: it is '{}'", who(), *state));
     }

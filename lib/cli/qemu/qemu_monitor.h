@@ -10,11 +10,12 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "lib/cli/qemu/qmp_client.h"
+#include "lib/util/stopwatch.h"
 
 namespace farfault {
 
 /// What the two ends of a migration have to agree on.
-struct QemuMachine {
+struct MachineFacts {
   std::string type;      ///< "pc-q35-7.2-machine".
   std::string backend;   ///< The only memory backend's id.
   std::string ram_path;  ///< Its mem-path.
@@ -28,7 +29,7 @@ class QemuMonitor {
   explicit QemuMonitor(QmpClient client) : client_(std::move(client)) {}
 
   /// kFailedPrecondition when its RAM is not one shared file on a memory backend, with the options that make it one.
-  absl::StatusOr<QemuMachine> Describe();
+  absl::StatusOr<MachineFacts> Describe();
   /// "running", "paused", "inmigrate", "postmigrate", …
   absl::StatusOr<std::string> RunState(absl::Duration timeout = absl::Seconds(10));
   /// Switches on that shared RAM is left out of the migration, and at the source that the migration waits for us
@@ -55,16 +56,23 @@ class QemuMonitor {
   /// Begins to send what is not shared RAM, while the guest runs.
   absl::Status BeginSending(const std::string& uri);
   /// Waits until little is left and QEMU has stopped the guest for it; a guest that is too busy for that is stopped
-  /// by us. Returns when it was last seen running. kAborted: QEMU's reason.
-  absl::StatusOr<absl::Time> WaitUntilStopped(absl::Duration timeout);
-  /// Sends the rest, which is the state of the devices, and waits until it is away, or until `go_on` says why not to
-  /// wait. kAborted: QEMU's reason.
-  absl::Status FinishSending(absl::Duration timeout, absl::FunctionRef<absl::Status()> go_on);
+  /// by us. Returns a watch that runs since it was last seen running. kAborted: QEMU's reason.
+  absl::StatusOr<Stopwatch> WaitUntilStopped(absl::Duration timeout);
+  /// Lets QEMU send the rest, which is the state of the devices.
+  absl::Status FinishSending();
+  /// Waits until that is away, or until `go_on` says why not to wait. kAborted: QEMU's reason.
+  absl::Status WaitUntilSent(absl::Duration timeout, absl::FunctionRef<absl::Status()> go_on);
   /// Whether the last migration from here went to its end.
   absl::StatusOr<bool> HasSentAll();
   /// Waits until the state has been loaded and the guest is paused. QEMU hears nothing while it loads, and may wait for
   /// pages of the guest then.
   absl::Status WaitForState(absl::Duration timeout, absl::FunctionRef<absl::Status()> go_on);
+  /// When the guest was stopped or resumed since the migration began here, by the clock of its host, as QEMU has it.
+  absl::StatusOr<absl::Time> WhenStopped() { return client_.WaitForTime("STOP", kReporting); }
+  absl::StatusOr<absl::Time> WhenResumed() { return client_.WaitForTime("RESUME", kReporting); }
+  /// Cuts the connection over which the state travels, if there is one. QEMU hears this also while it waits, deaf to
+  /// everything else, for a destination that does not read; then its migration has failed, and it lets the guest go on.
+  absl::Status BreakOff();
   /// Gives a migration up that has not ended yet, and waits until it has.
   absl::Status CancelSending(absl::Duration timeout);
 
@@ -72,6 +80,9 @@ class QemuMonitor {
   const std::string& version() const { return client_.version(); }
 
  private:
+  /// QEMU reports at once.
+  static constexpr absl::Duration kReporting = absl::Seconds(1);
+
   absl::StatusOr<std::string> MemoryPath(const std::string& backend);
   absl::StatusOr<std::string> SendingState();
 

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <utility>
 
-#include "absl/time/clock.h"
+#include "lib/util/deadline.h"
 #include "lib/util/status_text.h"
 
 namespace farfault {
@@ -22,14 +22,14 @@ namespace {
 using nlohmann::json;
 
 // 1 when ready, 0 when the deadline has passed.
-int WaitFd(int fd, short what, absl::Time deadline) {
+int WaitFd(int fd, short what, Deadline deadline) {
   for (;;) {
-    const absl::Duration left = std::max(deadline - absl::Now(), absl::ZeroDuration());
+    // Bounded before it is counted: there may be no end to it.
+    const absl::Duration left = std::min(deadline.Left(), absl::Minutes(1));
     pollfd entry{.fd = fd, .events = what, .revents = 0};
-    const int ready =
-        poll(&entry, 1, static_cast<int>(std::min<std::int64_t>(absl::ToInt64Milliseconds(left) + 1, 60'000)));
+    const int ready = poll(&entry, 1, static_cast<int>(absl::ToInt64Milliseconds(left)) + 1);
     if (ready > 0) return 1;
-    if (absl::Now() >= deadline) return 0;
+    if (deadline.Passed()) return 0;
   }
 }
 
@@ -73,13 +73,13 @@ absl::StatusOr<QmpClient> QmpClient::Connect(std::string who, const std::string&
                                               std::strerror(errno), HowToGiveASocket()));
   }
   QmpClient client(std::move(who), std::move(fd));
-  if (absl::Status status = client.Greet(absl::Now() + timeout); !status.ok()) {
+  if (absl::Status status = client.Greet(Deadline::After(timeout)); !status.ok()) {
     return absl::Status(status.code(), fmt::format("{} (its QMP socket: {})", std::string(StatusText(status)), path));
   }
   return client;
 }
 
-absl::Status QmpClient::Greet(absl::Time deadline) {
+absl::Status QmpClient::Greet(Deadline deadline) {
   auto greeting = ReadMessage(deadline);
   if (absl::IsDeadlineExceeded(greeting.status())) {
     return absl::UnavailableError(fmt::format(
@@ -93,14 +93,17 @@ absl::Status QmpClient::Greet(absl::Time deadline) {
                                                   greeting->dump(), HowToGiveASocket()));
   }
   version_ = fmt::format("{}.{}.{}", Number(version, "major"), Number(version, "minor"), Number(version, "micro"));
-  return Execute("qmp_capabilities", json::object(), deadline - absl::Now()).status();
+  const json& offered = Member(Member(*greeting, "QMP"), "capabilities");
+  out_of_band_ = offered.is_array() && std::find(offered.begin(), offered.end(), "oob") != offered.end();
+  const json wanted = out_of_band_ ? json{{"enable", {"oob"}}} : json::object();
+  return Execute("qmp_capabilities", wanted, deadline.Left()).status();
 }
 
 absl::Status QmpClient::Gone(const char* what) const {
   return absl::UnavailableError(fmt::format("the {}'s QEMU has gone ({}): what it printed last says why", who_, what));
 }
 
-absl::Status QmpClient::Send(const json& message, absl::Time deadline) {
+absl::Status QmpClient::Send(const json& message, Deadline deadline) {
   const std::string text = message.dump() + "\n";
   std::size_t sent = 0;
   while (sent < text.size()) {
@@ -118,7 +121,7 @@ absl::Status QmpClient::Send(const json& message, absl::Time deadline) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<json> QmpClient::ReadMessage(absl::Time deadline) {
+absl::StatusOr<json> QmpClient::ReadMessage(Deadline deadline) {
   for (;;) {
     if (const std::size_t end = input_.find('\n'); end != std::string::npos) {
       json message = json::parse(input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
@@ -148,8 +151,22 @@ absl::StatusOr<json> QmpClient::ReadMessage(absl::Time deadline) {
 }
 
 absl::StatusOr<json> QmpClient::Execute(const std::string& command, const json& arguments, absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
-  json request = {{"execute", command}, {"id", ++last_id_}};
+  return Ask("execute", command, arguments, timeout);
+}
+
+absl::StatusOr<json> QmpClient::ExecuteOutOfBand(const std::string& command, const json& arguments,
+                                                 absl::Duration timeout) {
+  if (!out_of_band_) {
+    return absl::UnimplementedError(
+        fmt::format("the {}'s QEMU {} takes no command while it carries another out", who_, version_));
+  }
+  return Ask("exec-oob", command, arguments, timeout);
+}
+
+absl::StatusOr<json> QmpClient::Ask(const char* how, const std::string& command, const json& arguments,
+                                    absl::Duration timeout) {
+  const Deadline deadline = Deadline::After(timeout);
+  json request = {{how, command}, {"id", ++last_id_}};
   if (!arguments.empty()) request["arguments"] = arguments;
   if (absl::Status status = Send(request, deadline); !status.ok()) return status;
   for (;;) {
@@ -176,7 +193,7 @@ absl::StatusOr<json> QmpClient::Execute(const std::string& command, const json& 
 }
 
 absl::Status QmpClient::WaitUntilGone(absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const Deadline deadline = Deadline::After(timeout);
   for (;;) {
     const absl::Status status = ReadMessage(deadline).status();
     if (absl::IsUnavailable(status)) return absl::OkStatus();
@@ -185,7 +202,7 @@ absl::Status QmpClient::WaitUntilGone(absl::Duration timeout) {
 }
 
 absl::StatusOr<json> QmpClient::FindEvent(const std::string& event, absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const Deadline deadline = Deadline::After(timeout);
   std::size_t seen = 0;
   for (;;) {
     for (; seen < events_.size(); ++seen) {

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "lib/util/deadline.h"
 #include "lib/util/unique_fd.h"
 
 namespace farfault {
@@ -32,9 +33,13 @@ class QmpClient {
     return Execute(command, arguments, kPatience);
   }
 
+  /// The same for a command that QEMU's main loop need not be free for. kUnimplemented: this QEMU has no such thing.
+  absl::StatusOr<nlohmann::json> ExecuteOutOfBand(const std::string& command, const nlohmann::json& arguments,
+                                                  absl::Duration timeout);
+
   /// Waits until `event` has come since the last ForgetEvents and returns its data.
   absl::StatusOr<nlohmann::json> WaitFor(const std::string& event, absl::Duration timeout);
-  /// The same, and returns when QEMU says that it happened.
+  /// The same, and returns when QEMU says that it happened, which is a time of day.
   absl::StatusOr<absl::Time> WaitForTime(const std::string& event, absl::Duration timeout);
   /// After `quit`: OK when QEMU has gone.
   absl::Status WaitUntilGone(absl::Duration timeout);
@@ -45,22 +50,25 @@ class QmpClient {
   const std::string& who() const { return who_; }
 
  private:
-  static constexpr absl::Duration kPatience = absl::Seconds(10);
+  static constexpr absl::Duration kPatience = absl::Seconds(30);  // A busy QEMU is not a dead one.
   static constexpr std::size_t kMaxMessage = 4u << 20;
   static constexpr std::size_t kMaxEvents = 4096;
 
   QmpClient(std::string who, UniqueFd fd) : who_(std::move(who)), fd_(std::move(fd)) {}
 
+  absl::StatusOr<nlohmann::json> Ask(const char* how, const std::string& command, const nlohmann::json& arguments,
+                                     absl::Duration timeout);
   absl::StatusOr<nlohmann::json> FindEvent(const std::string& event, absl::Duration timeout);
-  absl::Status Greet(absl::Time deadline);
-  absl::Status Send(const nlohmann::json& message, absl::Time deadline);
-  absl::StatusOr<nlohmann::json> ReadMessage(absl::Time deadline);
+  absl::Status Greet(Deadline deadline);
+  absl::Status Send(const nlohmann::json& message, Deadline deadline);
+  absl::StatusOr<nlohmann::json> ReadMessage(Deadline deadline);
   absl::Status Gone(const char* what) const;
 
   std::string who_;
   UniqueFd fd_;
   std::string input_;
   std::string version_;
+  bool out_of_band_ = false;
   std::int64_t last_id_ = 0;
   std::deque<nlohmann::json> events_;
 };

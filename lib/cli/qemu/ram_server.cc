@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "lib/cli/peer_advice.h"
+#include "lib/util/deadline.h"
 #include "lib/util/status_text.h"
 
 namespace farfault {
@@ -19,6 +21,9 @@ std::uint64_t PageSizeOf(int fd) {
   return fstatfs(fd, &about) == 0 && about.f_type == HUGETLBFS_MAGIC ? kHugePage : kSmallPage;
 }
 
+// Between two attempts to meet a pager that took the guest over.
+constexpr absl::Duration kPause = absl::Milliseconds(200);
+
 }  // namespace
 
 void RamServer::Hint(std::string text) const {
@@ -27,6 +32,13 @@ void RamServer::Hint(std::string text) const {
 
 absl::StatusOr<std::unique_ptr<SourceSession>> RamServer::Meet(GuestMemory memory, bool track_dirty,
                                                                absl::Duration patience) {
+  auto met = Begin(std::move(memory), track_dirty, patience);
+  if (!met.ok()) return AdviseInstead(met.status(), "run this again once it listens");
+  return met;
+}
+
+absl::StatusOr<std::unique_ptr<SourceSession>> RamServer::Begin(GuestMemory memory, bool track_dirty,
+                                                                absl::Duration patience) {
   auto predictor = MakePredictor(options_.predictor);
   if (!predictor.ok()) return predictor.status();
   SourceOptions session;
@@ -65,7 +77,7 @@ absl::StatusOr<GuestMemory> RamServer::MapFile(const std::string& path) {
 absl::StatusOr<SessionStats> RamServer::Drain(std::unique_ptr<SourceSession> session, const std::string& path) {
   for (;;) {
     while (session == nullptr) {
-      auto another = MeetAnother(path, absl::Now() + options_.reconnect_timeout);
+      auto another = MeetAnother(path, Deadline::After(options_.reconnect_timeout));
       if (!another.ok()) return another.status();
       session = *std::move(another);
     }
@@ -81,23 +93,28 @@ absl::StatusOr<SessionStats> RamServer::Drain(std::unique_ptr<SourceSession> ses
   }
 }
 
-absl::StatusOr<std::unique_ptr<SourceSession>> RamServer::MeetAnother(const std::string& path, absl::Time deadline) {
-  for (;;) {
+absl::StatusOr<std::unique_ptr<SourceSession>> RamServer::MeetAnother(const std::string& path, Deadline deadline) {
+  absl::Status why = absl::DeadlineExceededError("no time was left to wait for one");
+  for (absl::Duration left = deadline.Left(); left > absl::ZeroDuration(); left = deadline.Left()) {
     auto memory = MapFile(path);
     if (!memory.ok()) return memory.status();
-    auto session = Meet(*std::move(memory), false, std::max(deadline - absl::Now(), absl::ZeroDuration()));
-    absl::Status status = session.status();
-    if (status.ok()) status = (*session)->SwitchOver();
-    if (status.ok()) return session;
-    if (absl::Now() >= deadline) {
-      return absl::DataLossError(fmt::format(
-          "no pager came back for the guest: {}; its memory is still in {}, and nothing may change it until `farfault "
-          "qemu-migrate --resume` has served it to another. Should the guest's QEMU at the destination be gone for "
-          "good, cont at the source goes on from the moment at which it was stopped",
-          StatusText(status), path));
-    }
-    absl::SleepFor(absl::Milliseconds(200));
+    auto session = HandOverAgain(*std::move(memory), left);
+    if (session.ok()) return session;
+    why = session.status();
+    absl::SleepFor(std::min(kPause, deadline.Left()));
   }
+  return absl::DataLossError(
+      fmt::format("no pager came back for the guest: {}; its memory is still in {}, and nothing may change it until "
+                  "`farfault qemu-migrate --resume` has served it to another. Should the guest's QEMU at the "
+                  "destination be gone for good, cont at the source goes on from the moment at which it was stopped",
+                  StatusText(why), path));
+}
+
+absl::StatusOr<std::unique_ptr<SourceSession>> RamServer::HandOverAgain(GuestMemory memory, absl::Duration patience) {
+  auto session = Begin(std::move(memory), false, patience);
+  if (!session.ok()) return AdviseInstead(session.status(), "wait longer with --reconnect-timeout");
+  if (absl::Status status = (*session)->SwitchOver(); !status.ok()) return status;
+  return session;
 }
 
 }  // namespace farfault

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "farfault/session.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 
@@ -47,7 +48,9 @@ class RamServer {
   void Hint(std::string text) const;
 
  private:
-  absl::StatusOr<std::unique_ptr<SourceSession>> MeetAnother(const std::string& path, absl::Time deadline);
+  absl::StatusOr<std::unique_ptr<SourceSession>> Begin(GuestMemory memory, bool track_dirty, absl::Duration patience);
+  absl::StatusOr<std::unique_ptr<SourceSession>> MeetAnother(const std::string& path, Deadline deadline);
+  absl::StatusOr<std::unique_ptr<SourceSession>> HandOverAgain(GuestMemory memory, absl::Duration patience);
 
   RamServerOptions options_;
   OwnedRegion file_;

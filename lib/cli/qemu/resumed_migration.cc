@@ -7,9 +7,9 @@
 #include <utility>
 
 #include "absl/functional/function_ref.h"
-#include "absl/time/clock.h"
 #include "lib/cli/qemu/qemu_monitor.h"
 #include "lib/util/status_text.h"
+#include "lib/util/stopwatch.h"
 
 namespace farfault {
 namespace {
@@ -64,7 +64,7 @@ absl::StatusOr<bool> Start(const std::string& path, absl::Duration timeout, absl
 }  // namespace
 
 absl::StatusOr<ResumeReport> ResumeMigration(ResumeOptions options) {
-  const absl::Time begin = absl::Now();
+  const Stopwatch watch;
   std::optional<QemuMonitor> source;
   std::string ram = options.ram;
   if (!options.source_qmp.empty()) {
@@ -100,7 +100,7 @@ absl::StatusOr<ResumeReport> ResumeMigration(ResumeOptions options) {
   }
   report.started = *started;
   report.stats = *std::move(stats);
-  report.total = absl::Now() - begin;
+  report.total = watch.Elapsed();
   if (source && options.quit_source) static_cast<void>(source->Quit(kMonitorPatience));
   return report;
 }

@@ -73,7 +73,7 @@ std::size_t ProgressBar::Columns() const {
   return size.ws_col - 1u;
 }
 
-void ProgressBar::Update(std::string_view label, std::uint64_t done, std::uint64_t total, absl::Time now) {
+void ProgressBar::Update(std::string_view label, std::uint64_t done, std::uint64_t total, Clock::time_point now) {
   if (style_ == Style::kSilent) return;
   MutexLock lock(&mutex_);
   const bool new_step = label_ != label;
@@ -82,10 +82,11 @@ void ProgressBar::Update(std::string_view label, std::uint64_t done, std::uint64
     step_began_ = now;
   }
   // A bar shows every step, however short; lines are for those who read them afterwards.
-  const bool due = now - last_drawn_ >= (style_ == Style::kBar ? kRedraw : kPlainLine);
+  const absl::Duration pause = style_ == Style::kBar ? kRedraw : kPlainLine;
+  const bool due = !last_drawn_ || absl::FromChrono(now - *last_drawn_) >= pause;
   if (!due && !(new_step && style_ == Style::kBar)) return;
   last_drawn_ = now;
-  const Progress progress{label_, done, total, now - step_began_};
+  const Progress progress{label_, done, total, absl::FromChrono(now - step_began_)};
   if (style_ == Style::kBar) {
     Write(fmt::format("\r\033[K{}", RenderProgress(progress, Columns())));
     on_screen_ = true;

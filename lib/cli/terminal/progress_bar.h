@@ -1,14 +1,15 @@
 #ifndef FARFAULT_LIB_CLI_TERMINAL_PROGRESS_BAR_H_
 #define FARFAULT_LIB_CLI_TERMINAL_PROGRESS_BAR_H_
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "lib/util/mutex.h"
 
@@ -29,6 +30,7 @@ std::string RenderProgress(const Progress& progress, std::size_t columns);
 /// elsewhere, nothing at all when silent. Thread-safe.
 class ProgressBar {
  public:
+  using Clock = std::chrono::steady_clock;
   enum class Style : std::uint8_t { kBar, kLines, kSilent };
 
   /// A bar when `out` is a terminal, else lines; nothing when `silent`.
@@ -40,7 +42,7 @@ class ProgressBar {
   ~ProgressBar() { Clear(); }
 
   /// Shows the step; a new label begins a new step. `now` only goes forward.
-  void Update(std::string_view label, std::uint64_t done, std::uint64_t total, absl::Time now = absl::Now())
+  void Update(std::string_view label, std::uint64_t done, std::uint64_t total, Clock::time_point now = Clock::now())
       ABSL_LOCKS_EXCLUDED(mutex_);
 
   /// A line that stays, above the bar. Printed in every style but kSilent.
@@ -58,8 +60,8 @@ class ProgressBar {
   std::FILE* const out_;
   Mutex mutex_;
   std::string label_ ABSL_GUARDED_BY(mutex_);
-  absl::Time step_began_ ABSL_GUARDED_BY(mutex_);
-  absl::Time last_drawn_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  Clock::time_point step_began_ ABSL_GUARDED_BY(mutex_);
+  std::optional<Clock::time_point> last_drawn_ ABSL_GUARDED_BY(mutex_);
   bool on_screen_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

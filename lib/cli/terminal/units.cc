@@ -44,7 +44,7 @@ constexpr auto kParsedUnits = std::to_array<ByteUnit>({{"", 1},
 
 absl::Status NotASize(std::string_view text) {
   return absl::InvalidArgumentError(
-      fmt::format("\"{}\" is not a size: write a number with a unit, like 512M, 1GiB or 4096 (bytes)", text));
+      fmt::format("\"{}\" is not a size: write a number with a unit up to T, like 512M, 1GiB or 4096 (bytes)", text));
 }
 
 }  // namespace

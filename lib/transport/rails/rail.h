@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "lib/transport/connect_error.h"
 #include "lib/transport/rails/rail_keys.h"
 #include "lib/transport/transport.h"
 #include "lib/util/status_text.h"
@@ -31,7 +32,8 @@ struct Rail {
   /// `status`, which says what is wrong with this rail; OK stays OK.
   absl::Status Blame(const absl::Status& status) const {
     if (status.ok()) return status;
-    return absl::Status(status.code(), fmt::format("{}: {}", name(), StatusText(status)));
+    const std::string text = fmt::format("{}: {}", name(), StatusText(status));
+    return IsNobodyListens(status) ? NobodyListensError(text) : absl::Status(status.code(), text);
   }
 };
 

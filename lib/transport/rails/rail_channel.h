@@ -12,6 +12,7 @@
 #include "lib/transport/rails/rail.h"
 #include "lib/transport/rails/rail_keys.h"
 #include "lib/transport/transport.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 
@@ -31,7 +32,7 @@ class RailChannel final : public Channel {
   std::size_t Poll(std::span<Completion> out) override { return channel_->Poll(out); }
   bool PrepareToSleep() override { return channel_->PrepareToSleep(); }
   WaitHandle wait_handle() const override { return channel_->wait_handle(); }
-  absl::Time next_event() const override { return channel_->next_event(); }
+  Deadline next_event() const override { return channel_->next_event(); }
   ChannelLimits limits() const override { return channel_->limits(); }
   /// The rail's address where there is no device to tell of.
   std::string path() const override;

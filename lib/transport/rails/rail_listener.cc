@@ -6,6 +6,7 @@
 
 #include "lib/transport/rails/rail_address.h"
 #include "lib/transport/rails/rail_channel.h"
+#include "lib/util/deadline.h"
 #include "lib/util/start_thread.h"
 
 namespace farfault {
@@ -72,20 +73,20 @@ RailListener::~RailListener() {
 
 void RailListener::Listen(std::size_t rail) {
   for (;;) {
-    absl::StatusOr<std::unique_ptr<IncomingChannel>> incoming = listeners_[rail]->Accept(absl::InfiniteFuture());
+    absl::StatusOr<std::unique_ptr<IncomingChannel>> incoming = listeners_[rail]->Accept(Deadline::Never());
     const MutexLock lock(&mutex_);
     // Whoever closes drops what has arrived by then.
     if (closed_) return;
     arrived_.push_back({rail, std::move(incoming)});
     waiting_[rail] = true;
     changed_.NotifyAll();
-    changed_.WaitUntil(&mutex_, absl::InfiniteFuture(),
+    changed_.WaitUntil(&mutex_, Deadline::Never(),
                        [this, rail]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return closed_ || !waiting_[rail]; });
     if (closed_) return;
   }
 }
 
-absl::StatusOr<std::unique_ptr<IncomingChannel>> RailListener::Accept(absl::Time deadline) {
+absl::StatusOr<std::unique_ptr<IncomingChannel>> RailListener::Accept(Deadline deadline) {
   const MutexLock lock(&mutex_);
   const bool ready = changed_.WaitUntil(
       &mutex_, deadline, [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return closed_ || !arrived_.empty(); });

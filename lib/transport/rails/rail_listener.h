@@ -13,10 +13,10 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "lib/transport/rails/rail.h"
 #include "lib/transport/rails/rail_keys.h"
 #include "lib/transport/transport.h"
+#include "lib/util/deadline.h"
 #include "lib/util/mutex.h"
 
 namespace farfault {
@@ -33,7 +33,7 @@ class RailListener final : public Listener {
   ~RailListener() override;
 
   std::string address() const override { return address_; }
-  absl::StatusOr<std::unique_ptr<IncomingChannel>> Accept(absl::Time deadline) override ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<std::unique_ptr<IncomingChannel>> Accept(Deadline deadline) override ABSL_LOCKS_EXCLUDED(mutex_);
   void Close() override ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:

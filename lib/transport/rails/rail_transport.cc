@@ -9,6 +9,7 @@
 #include "lib/transport/rails/rail_address.h"
 #include "lib/transport/rails/rail_channel.h"
 #include "lib/transport/rails/rail_listener.h"
+#include "lib/util/deadline.h"
 #include "lib/util/status_text.h"
 
 namespace farfault {
@@ -67,7 +68,7 @@ absl::StatusOr<std::vector<std::string>> RailTransport::Split(std::string_view a
 
 absl::StatusOr<std::unique_ptr<Channel>> RailTransport::Connect(std::string_view address,
                                                                 const PrivateData& private_data,
-                                                                const ChannelOptions& options, absl::Time deadline) {
+                                                                const ChannelOptions& options, Deadline deadline) {
   const absl::StatusOr<std::vector<std::string>> addresses = Split(address);
   if (!addresses.ok()) return addresses.status();
   if (options.rail >= rails_.size()) {

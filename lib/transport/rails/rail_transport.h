@@ -11,6 +11,7 @@
 #include "lib/transport/rails/rail.h"
 #include "lib/transport/rails/rail_keys.h"
 #include "lib/transport/transport.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 
@@ -28,7 +29,7 @@ class RailTransport final : public Transport {
   absl::StatusOr<std::unique_ptr<RegisteredMemory>> Register(std::span<std::byte> memory, RemoteAccess access) override;
   /// Over `options.rail`. kInvalidArgument when `address` has another number of rails than this transport.
   absl::StatusOr<std::unique_ptr<Channel>> Connect(std::string_view address, const PrivateData& private_data,
-                                                   const ChannelOptions& options, absl::Time deadline) override;
+                                                   const ChannelOptions& options, Deadline deadline) override;
   absl::StatusOr<std::unique_ptr<Listener>> Listen(std::string_view address) override;
   std::size_t rails() const override { return rails_.size(); }
   KeyExchange* key_exchange() override { return &keys_; }

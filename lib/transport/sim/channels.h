@@ -8,6 +8,7 @@
 #include "lib/transport/sim/sim_fabric.h"
 #include "lib/transport/sim/timed_connection.h"
 #include "lib/transport/transport.h"
+#include "lib/util/deadline.h"
 
 namespace farfault::sim {
 
@@ -65,7 +66,7 @@ class TimedChannel final : public EndChannel {
   ~TimedChannel() override;
 
   bool PrepareToSleep() override;
-  absl::Time next_event() const override { return fabric().next_due(); }
+  Deadline next_event() const override { return fabric().next_due(); }
   bool broken() const override { return connection_.broken(); }
   absl::Status failure() const override;
   void Close() override;

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "lib/transport/connect_error.h"
+#include "lib/util/deadline.h"
+
 namespace farfault::sim {
 
 std::optional<std::uint32_t> ConnectionRequests::Open(std::uint32_t port, bool any) {
@@ -27,11 +30,11 @@ void ConnectionRequests::Close(std::uint32_t port) {
 }
 
 absl::StatusOr<std::unique_ptr<Channel>> ConnectionRequests::Ask(std::uint32_t port, std::shared_ptr<Request> request,
-                                                                 absl::Time deadline) {
+                                                                 Deadline deadline) {
   const MutexLock lock(&mutex_);
   const auto listener = listeners_.find(port);
   if (listener == listeners_.end()) {
-    return absl::UnavailableError("nobody listens at this address of the sim fabric; start the peer");
+    return NobodyListensError("nobody listens at this address of the sim fabric; start the peer");
   }
   listener->second.push_back(request);
   changed_.NotifyAll();
@@ -47,14 +50,14 @@ absl::StatusOr<std::unique_ptr<Channel>> ConnectionRequests::Ask(std::uint32_t p
     case State::kAccepted:
       return std::move(request->channel);
     case State::kRejected:
-      return absl::PermissionDeniedError("the peer rejected the connection");
+      return RejectedError("the peer");
     default:
       return absl::UnavailableError("the peer stopped listening");
   }
 }
 
 absl::StatusOr<std::shared_ptr<ConnectionRequests::Request>> ConnectionRequests::Next(std::uint32_t port,
-                                                                                      absl::Time deadline) {
+                                                                                      Deadline deadline) {
   const MutexLock lock(&mutex_);
   const auto something = [this, port]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
     const auto listener = listeners_.find(port);

@@ -11,9 +11,9 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "lib/transport/sim/sim_channel.h"
 #include "lib/transport/transport.h"
+#include "lib/util/deadline.h"
 #include "lib/util/mutex.h"
 
 namespace farfault::sim {
@@ -36,10 +36,9 @@ class ConnectionRequests {
   void Close(std::uint32_t port);
 
   /// Asks at a listener and waits for the answer.
-  absl::StatusOr<std::unique_ptr<Channel>> Ask(std::uint32_t port, std::shared_ptr<Request> request,
-                                               absl::Time deadline);
+  absl::StatusOr<std::unique_ptr<Channel>> Ask(std::uint32_t port, std::shared_ptr<Request> request, Deadline deadline);
   /// The next request at a listener. kDeadlineExceeded, kCancelled.
-  absl::StatusOr<std::shared_ptr<Request>> Next(std::uint32_t port, absl::Time deadline);
+  absl::StatusOr<std::shared_ptr<Request>> Next(std::uint32_t port, Deadline deadline);
   /// The answer to a request that Next has given. False: nobody waits for it any more.
   bool Answer(Request& request, std::unique_ptr<Channel> channel);
   void Reject(Request& request);

@@ -67,8 +67,12 @@ void ImmediateConnection::Complete(End& from, const WorkRequest& request, Comple
                         retired);
 }
 
-ImmediateConnection::Outcome ImmediateConnection::Fail(End& from, const WorkRequest& request, std::string_view what) {
+void ImmediateConnection::MarkBroken(const End& from, std::string_view what) {
   MarkBroken(absl::InternalError(fmt::format("sim channel \"{}\" is broken: {}", from.options.name, what)));
+}
+
+ImmediateConnection::Outcome ImmediateConnection::Fail(End& from, const WorkRequest& request, std::string_view what) {
+  MarkBroken(from, what);
   Complete(from, request, CompletionStatus::kError);
   return Outcome::kFailed;
 }
@@ -110,12 +114,14 @@ ImmediateConnection::Outcome ImmediateConnection::ExecuteSend(End& from, End& to
                     (request.length == 0 ||
                      memory_.ContainsLocal(to.options.domain, taken.local_key, taken.buffer.data(), request.length));
   if (fits && request.length > 0) CopyBytes(taken.buffer.data(), local, request.length);
+  constexpr std::string_view kTooLong = "a message does not fit the buffer that was posted for it";
+  if (!fits) MarkBroken(from, kTooLong);
   to.completions.Push({.id = taken.id,
                        .opcode = Opcode::kReceive,
                        .status = fits ? CompletionStatus::kOk : CompletionStatus::kError,
                        .length = fits ? request.length : 0},
                       0);
-  if (!fits) return Fail(from, request, "a message does not fit the buffer that was posted for it");
+  if (!fits) return Fail(from, request, kTooLong);
   Complete(from, request, CompletionStatus::kOk);
   return Outcome::kDone;
 }

@@ -74,7 +74,9 @@ class ImmediateConnection {
   Outcome Fail(End& from, const WorkRequest& request, std::string_view what)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(from.execution);
   void ExecuteWaiting(int side);
+  /// Comes before the first completion that tells of it: whoever sees a request fail finds the channel broken.
   void MarkBroken(const absl::Status& reason);
+  void MarkBroken(const End& from, std::string_view what);
   void Flush();
 
   MemoryTable& memory_;

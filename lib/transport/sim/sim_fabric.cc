@@ -10,6 +10,7 @@
 
 #include "lib/transport/sim/channels.h"
 #include "lib/transport/sim/sim_side.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 namespace {
@@ -157,11 +158,11 @@ void SimFabric::AdvanceToClock() {
   if (!virtual_) wire_->Advance(clock_->Now());
 }
 
-absl::Time SimFabric::next_due() const {
+Deadline SimFabric::next_due() const {
   const Nanos due = wire_->next_due();
-  if (due == sim::kNever) return absl::InfiniteFuture();
-  if (virtual_) return absl::FromUnixNanos(due);
-  return absl::Now() + absl::Nanoseconds(due - clock_->Now());
+  // Virtual time does not pass by itself.
+  if (due == sim::kNever || virtual_) return Deadline::Never();
+  return Deadline::After(absl::Nanoseconds(due - clock_->Now()));
 }
 
 }  // namespace farfault

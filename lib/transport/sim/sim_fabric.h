@@ -20,6 +20,7 @@
 #include "lib/transport/sim/timed_wire.h"
 #include "lib/transport/transport.h"
 #include "lib/util/clock.h"
+#include "lib/util/deadline.h"
 #include "lib/util/mutex.h"
 
 namespace farfault {
@@ -28,8 +29,8 @@ namespace farfault {
 ///
 /// With a real clock its channels connect through listeners, and any number of threads use it; a link model with
 /// latency or a bandwidth delays what happens, otherwise requests are executed where they are posted. With a virtual
-/// clock it belongs to one thread, channels come in connected pairs, and nothing happens but in AdvanceTo: the same
-/// seed and the same calls give the same run.
+/// clock channels come in connected pairs, and nothing happens but in AdvanceTo: the same seed and the same calls,
+/// which needs one thread, give the same run. `now` and scripted faults are that thread's.
 class SimFabric : public std::enable_shared_from_this<SimFabric> {
  public:
   struct Pair {
@@ -73,7 +74,7 @@ class SimFabric : public std::enable_shared_from_this<SimFabric> {
   void CatchUp();
   /// The same, and the wire's idea of now is not older than this call.
   void AdvanceToClock();
-  absl::Time next_due() const;
+  Deadline next_due() const;
 
  private:
   class Driver;

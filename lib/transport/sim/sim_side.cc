@@ -9,6 +9,7 @@
 #include "lib/transport/channel_slots.h"
 #include "lib/transport/sim/sim_address.h"
 #include "lib/transport/sim/sim_transport.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 namespace sim {
@@ -44,7 +45,7 @@ class SimListener final : public Listener {
   ~SimListener() override { Close(); }
 
   std::string address() const override { return address_.ToString(); }
-  absl::StatusOr<std::unique_ptr<IncomingChannel>> Accept(absl::Time deadline) override {
+  absl::StatusOr<std::unique_ptr<IncomingChannel>> Accept(Deadline deadline) override {
     if (closed_.load()) return absl::CancelledError("the listener was closed");
     auto request = fabric_->requests().Next(address_.port, deadline);
     if (!request.ok()) return request.status();
@@ -89,7 +90,7 @@ absl::StatusOr<std::unique_ptr<RegisteredMemory>> SimSide::Register(std::span<st
 }
 
 absl::StatusOr<std::unique_ptr<Channel>> SimSide::Connect(std::string_view address, const PrivateData& private_data,
-                                                          const ChannelOptions& options, absl::Time deadline) {
+                                                          const ChannelOptions& options, Deadline deadline) {
   const auto parsed = ParseOwn(address);
   if (!parsed.ok()) return parsed.status();
   if (absl::Status slots = CheckSlots(options); !slots.ok()) return slots;

@@ -7,6 +7,7 @@
 #include "lib/transport/sim/sim_address.h"
 #include "lib/transport/sim/sim_fabric.h"
 #include "lib/transport/transport.h"
+#include "lib/util/deadline.h"
 
 namespace farfault::sim {
 
@@ -18,7 +19,7 @@ class SimSide final : public Transport {
   std::string_view scheme() const override { return "sim"; }
   absl::StatusOr<std::unique_ptr<RegisteredMemory>> Register(std::span<std::byte> memory, RemoteAccess access) override;
   absl::StatusOr<std::unique_ptr<Channel>> Connect(std::string_view address, const PrivateData& private_data,
-                                                   const ChannelOptions& options, absl::Time deadline) override;
+                                                   const ChannelOptions& options, Deadline deadline) override;
   absl::StatusOr<std::unique_ptr<Listener>> Listen(std::string_view address) override;
 
   EndOptions End(const ChannelOptions& options) const;

@@ -103,7 +103,10 @@ class TimedConnection {
   bool Executed(int requester_side, const WorkRequest& request, std::uint64_t number);
   void PushCompletion(int side, const Completion& completion, std::uint32_t retired);
   void Complete(int side, std::uint64_t number, CompletionStatus status);
+  /// Comes before the first completion that tells of it: whoever sees a request fail finds the channel broken.
+  void MarkBroken(const absl::Status& reason);
   void Flush(End& end);
+  void FlushBoth();
   void DropFrames(Flow& flow);
   SimObserver::Request Describe(int side, std::uint64_t number, const WorkRequest& request) const;
 

@@ -5,57 +5,14 @@
 #include <sys/uio.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 
+#include "lib/transport/tcp/atomic_copy.h"
+#include "lib/transport/tcp/frame_text.h"
 #include "lib/util/device_access.h"
 
 namespace farfault {
-namespace {
-
-std::string_view FrameName(FrameType type) {
-  switch (type) {
-    case FrameType::kWrite:
-      return "WRITE";
-    case FrameType::kRead:
-      return "READ";
-    case FrameType::kSend:
-      return "SEND";
-    case FrameType::kReadResponse:
-      return "READ response";
-    case FrameType::kProgress:
-      return "progress";
-    case FrameType::kRefusal:
-      return "refusal";
-  }
-  return "unknown frame";
-}
-
-template <typename T>
-void StoreAtomically(std::byte* target, const std::byte* bytes) {
-  T value;
-  std::memcpy(&value, bytes, sizeof(value));
-  std::atomic_ref(*reinterpret_cast<T*>(target)).store(value, std::memory_order_seq_cst);
-}
-
-template <typename T>
-void LoadAtomically(std::byte* bytes, const std::byte* source) {
-  // atomic_ref<const T> comes with C++26.
-  T& shared = *reinterpret_cast<T*>(const_cast<std::byte*>(source));
-  const T value = std::atomic_ref(shared).load(std::memory_order_seq_cst);
-  std::memcpy(bytes, &value, sizeof(value));
-}
-
-// The peer's text, fit for a terminal.
-std::string Printable(const std::byte* bytes, std::size_t count) {
-  std::string text(reinterpret_cast<const char*>(bytes), count);
-  const auto unprintable = [](char c) { return c < ' ' || c > '~'; };
-  std::replace_if(text.begin(), text.end(), unprintable, '?');
-  return text;
-}
-
-}  // namespace
 
 FrameReader::Result FrameReader::ReadOnce() {
   if (failure_.broken()) return Result::kEnded;

@@ -129,8 +129,10 @@ void FrameWriter::PickProgress(std::uint64_t executed) {
   if ((!wanted && !OwesCredits()) || count_ == kFrames) return;
   const std::uint64_t posted = queues_.receives.posted.load(std::memory_order_acquire);
   Frame& frame = Append(Kind::kProgress);
-  frame.own_header = {.type = FrameType::kProgress, .number = executed, .key = static_cast<std::uint32_t>(posted)};
+  // An answer that was queued after the count had been read has told more, and the peer takes no step back.
   progress_told_ = std::max(progress_told_, executed);
+  frame.own_header = {
+      .type = FrameType::kProgress, .number = progress_told_, .key = static_cast<std::uint32_t>(posted)};
   credits_told_.store(posted, std::memory_order_relaxed);
 }
 

@@ -5,19 +5,25 @@
 
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
+#include "lib/transport/connect_error.h"
 #include "lib/transport/tcp/tcp_frame.h"
 #include "lib/transport/tcp/tcp_socket.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 namespace {
+
+// Of an address where somebody took the connection and did not behave.
+constexpr std::string_view kCheckPeer = "check the port, and see on that host what listens there";
 
 absl::Status ConnectError(const SocketAddress& address, int error) {
   const std::string where = address.ToUrl(kTcpScheme);
   switch (error) {
     case ECONNREFUSED:
-      return absl::UnavailableError(
+      return NobodyListensError(
           fmt::format("nobody listens at {}: start the peer, or check the host and the port", where));
     case EHOSTUNREACH:
     case ENETUNREACH:
@@ -53,7 +59,7 @@ bool TalksToItself(int fd) {
   return own.length == peer.length && std::memcmp(&own.storage, &peer.storage, own.length) == 0;
 }
 
-absl::StatusOr<UniqueFd> ConnectSocket(const SocketAddress& address, absl::Time deadline) {
+absl::StatusOr<UniqueFd> ConnectSocket(const SocketAddress& address, Deadline deadline) {
   UniqueFd fd(socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return ConnectError(address, errno);
   if (connect(fd.get(), address.get(), address.length) != 0) {
@@ -84,10 +90,11 @@ absl::Status CheckReply(const TcpHelloReply& reply, const std::string& where) {
         where, reply.version, kTcpWireVersion));
   }
   if (reply.answer == TcpAnswer::kRejected) {
-    return absl::PermissionDeniedError(fmt::format("the peer at {} rejected the connection", where));
+    return RejectedError(fmt::format("the peer at {}", where));
   }
   if (reply.answer != TcpAnswer::kAccepted) {
-    return absl::FailedPreconditionError(fmt::format("the peer at {} sent an answer that makes no sense", where));
+    return absl::FailedPreconditionError(
+        fmt::format("the peer at {} sent an answer that makes no sense; {}", where, kCheckPeer));
   }
   return absl::OkStatus();
 }
@@ -98,11 +105,11 @@ absl::Status SendHello(int fd, const PrivateData& private_data, const std::strin
   // The buffers of a new socket take far more than this.
   const ssize_t sent = send(fd, &hello, sizeof(hello), MSG_NOSIGNAL | MSG_DONTWAIT);
   if (sent == static_cast<ssize_t>(sizeof(hello))) return absl::OkStatus();
-  return absl::UnavailableError(fmt::format("the connection to {} was lost at once{}{}", where, sent < 0 ? ": " : "",
-                                            sent < 0 ? std::strerror(errno) : ""));
+  return absl::UnavailableError(fmt::format("the connection to {} was lost at once{}{}; {}", where,
+                                            sent < 0 ? ": " : "", sent < 0 ? std::strerror(errno) : "", kCheckPeer));
 }
 
-absl::Status ReceiveReply(int fd, const std::string& where, absl::Time deadline) {
+absl::Status ReceiveReply(int fd, const std::string& where, Deadline deadline) {
   TcpHelloReply reply;
   std::size_t have = 0;
   while (have < sizeof(reply)) {
@@ -110,24 +117,25 @@ absl::Status ReceiveReply(int fd, const std::string& where, absl::Time deadline)
     if (got > 0) {
       have += static_cast<std::size_t>(got);
     } else if (got == 0) {
-      return absl::UnavailableError(fmt::format(
-          "the peer at {} closed the connection without an answer: it stopped, or it is not farfault", where));
+      return absl::UnavailableError(
+          fmt::format("the peer at {} closed the connection without an answer: it stopped, or it is not farfault; {}",
+                      where, kCheckPeer));
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
       if (!WaitForSocket(fd, POLLIN, deadline)) {
         return absl::DeadlineExceededError(fmt::format(
-            "what listens at {} took the connection but did not answer in time: it is busy, or it is not farfault",
-            where));
+            "what listens at {} took the connection but did not answer in time: it is busy, or it is not farfault; {}",
+            where, kCheckPeer));
       }
     } else if (errno != EINTR) {
-      return absl::UnavailableError(
-          fmt::format("the peer at {} broke the connection off without an answer: {}", where, std::strerror(errno)));
+      return absl::UnavailableError(fmt::format("the peer at {} broke the connection off without an answer: {}; {}",
+                                                where, std::strerror(errno), kCheckPeer));
     }
   }
   return CheckReply(reply, where);
 }
 
 absl::StatusOr<TcpConnection> ConnectTo(const SocketAddress& address, const PrivateData& private_data,
-                                        absl::Time deadline) {
+                                        Deadline deadline) {
   auto fd = ConnectSocket(address, deadline);
   if (!fd.ok()) return fd.status();
   std::string where = address.ToUrl(kTcpScheme);
@@ -139,7 +147,7 @@ absl::StatusOr<TcpConnection> ConnectTo(const SocketAddress& address, const Priv
 }  // namespace
 
 absl::StatusOr<TcpConnection> ConnectTcp(const TcpAddress& address, const PrivateData& private_data,
-                                         absl::Time deadline) {
+                                         Deadline deadline) {
   if (address.port == 0) {
     return absl::InvalidArgumentError(fmt::format(
         "{} has port 0, which only a listener can use: write the port that the peer listens at", address.ToString()));
@@ -150,11 +158,14 @@ absl::StatusOr<TcpConnection> ConnectTcp(const TcpAddress& address, const Privat
   std::size_t left = candidates->size();
   for (const SocketAddress& candidate : *candidates) {
     // An address that swallows everything leaves the others their share of the time.
-    const absl::Time now = absl::Now();
-    auto connection = ConnectTo(candidate, private_data, left == 1 ? deadline : now + (deadline - now) / left);
+    auto connection =
+        ConnectTo(candidate, private_data, left == 1 ? deadline : Deadline::After(deadline.Left() / left));
     --left;
     if (connection.ok()) return connection;
-    failure = connection.status();
+    // That one address is free says less than what is wrong at another.
+    if (failure.ok() || IsNobodyListens(failure) || !IsNobodyListens(connection.status())) {
+      failure = connection.status();
+    }
     // It was reached, and said no.
     if (absl::IsFailedPrecondition(failure) || absl::IsPermissionDenied(failure)) break;
   }

@@ -4,9 +4,9 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "lib/transport/tcp/tcp_address.h"
 #include "lib/transport/transport.h"
+#include "lib/util/deadline.h"
 #include "lib/util/unique_fd.h"
 
 namespace farfault {
@@ -18,8 +18,7 @@ struct TcpConnection {
 
 /// Connects and exchanges the hello. Tries every address of a name. Errors as for Transport::Connect, and
 /// kFailedPrecondition when what listens there speaks another version, or is no farfault.
-absl::StatusOr<TcpConnection> ConnectTcp(const TcpAddress& address, const PrivateData& private_data,
-                                         absl::Time deadline);
+absl::StatusOr<TcpConnection> ConnectTcp(const TcpAddress& address, const PrivateData& private_data, Deadline deadline);
 
 }  // namespace farfault
 

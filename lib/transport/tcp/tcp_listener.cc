@@ -11,9 +11,9 @@
 #include <cstring>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "lib/transport/tcp/tcp_channel.h"
 #include "lib/transport/tcp/tcp_socket.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 namespace {
@@ -132,13 +132,13 @@ void TcpListener::Close() {
   static_cast<void>(shutdown(socket_.get(), SHUT_RDWR));
 }
 
-absl::StatusOr<std::unique_ptr<IncomingChannel>> TcpListener::Accept(absl::Time deadline) {
+absl::StatusOr<std::unique_ptr<IncomingChannel>> TcpListener::Accept(Deadline deadline) {
   for (;;) {
     if (closed_.load(std::memory_order_acquire)) {
       pending_.clear();
       return absl::CancelledError(fmt::format("the listener at {} was closed", address_));
     }
-    const bool late = absl::Now() >= deadline;
+    const bool late = deadline.Passed();
     if (absl::Status accepted = AcceptSockets(); !accepted.ok()) return accepted;
     if (std::unique_ptr<IncomingChannel> complete = TakeComplete()) return complete;
     if (late) {
@@ -148,7 +148,7 @@ absl::StatusOr<std::unique_ptr<IncomingChannel>> TcpListener::Accept(absl::Time 
   }
 }
 
-absl::Status TcpListener::WaitForAny(absl::Time deadline) {
+absl::Status TcpListener::WaitForAny(Deadline deadline) {
   polled_.assign({{wake_.get(), POLLIN, 0}, {socket_.get(), POLLIN, 0}});
   for (const Pending& pending : pending_) polled_.push_back({pending.socket.get(), POLLIN, 0});
   // They came in order, so the oldest runs out first.
@@ -176,17 +176,18 @@ absl::Status TcpListener::AcceptSockets() {
     if (pending_.size() == kMostPending) pending_.pop_front();
     pending_.push_back({.socket = std::move(fd),
                         .peer = peer.ToUrl(kTcpScheme),
-                        .deadline = absl::Now() + kHelloTimeout,
+                        .deadline = Deadline::After(kHelloTimeout),
                         .hello = {}});
   }
   return absl::OkStatus();
 }
 
 std::unique_ptr<IncomingChannel> TcpListener::TakeComplete() {
-  const absl::Time now = absl::Now();
   for (auto it = pending_.begin(); it != pending_.end();) {
+    // Asked first: what has come by then was in time, however long this thread is kept from reading it.
+    const bool late = it->deadline.Passed();
     const HelloState state = ReadHello(*it);
-    if (state == HelloState::kIncomplete && now < it->deadline) {
+    if (state == HelloState::kIncomplete && !late) {
       ++it;
       continue;
     }

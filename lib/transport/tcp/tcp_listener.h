@@ -16,6 +16,7 @@
 #include "lib/transport/tcp/tcp_address.h"
 #include "lib/transport/tcp/tcp_frame.h"
 #include "lib/transport/transport.h"
+#include "lib/util/deadline.h"
 #include "lib/util/unique_fd.h"
 
 namespace farfault {
@@ -32,14 +33,14 @@ class TcpListener final : public Listener {
   static absl::StatusOr<std::unique_ptr<Listener>> Create(const TcpAddress& address, MemoryTable& memory);
 
   std::string address() const override { return address_; }
-  absl::StatusOr<std::unique_ptr<IncomingChannel>> Accept(absl::Time deadline) override;
+  absl::StatusOr<std::unique_ptr<IncomingChannel>> Accept(Deadline deadline) override;
   void Close() override;
 
  private:
   struct Pending {
     UniqueFd socket;
     std::string peer;
-    absl::Time deadline;
+    Deadline deadline;
     TcpHello hello;
     std::size_t have = 0;
   };
@@ -48,7 +49,7 @@ class TcpListener final : public Listener {
   TcpListener(UniqueFd socket, UniqueFd wake, std::string address, MemoryTable& memory);
 
   absl::Status AcceptSockets();
-  absl::Status WaitForAny(absl::Time deadline);
+  absl::Status WaitForAny(Deadline deadline);
   std::unique_ptr<IncomingChannel> TakeComplete();
   HelloState ReadHello(Pending& pending);
   static HelloState CheckHello(const Pending& pending);

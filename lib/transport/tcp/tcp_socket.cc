@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "absl/time/clock.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 namespace {
@@ -50,22 +50,22 @@ absl::Status TuneChannelSocket(int fd) {
   return absl::OkStatus();
 }
 
-int PollTimeout(absl::Time deadline) {
-  if (deadline == absl::InfiniteFuture()) return -1;
-  const absl::Duration left = deadline - absl::Now();
+int PollTimeout(Deadline deadline) {
+  if (deadline.never()) return -1;
+  const absl::Duration left = deadline.Left();
   constexpr std::int64_t kMost = 1'000'000;
   return static_cast<int>(
       std::clamp<std::int64_t>(absl::ToInt64Milliseconds(absl::Ceil(left, absl::Milliseconds(1))), 0, kMost));
 }
 
-bool WaitForSocket(int fd, short events, absl::Time deadline) {
+bool WaitForSocket(int fd, short events, Deadline deadline) {
   for (;;) {
     pollfd waited{fd, events, 0};
     const int timeout = PollTimeout(deadline);
     const int ready = poll(&waited, 1, timeout);
     if (ready > 0) return true;
     if (ready < 0 && errno != EINTR) return false;
-    if (ready == 0 && absl::Now() >= deadline) return false;
+    if (ready == 0 && deadline.Passed()) return false;
   }
 }
 

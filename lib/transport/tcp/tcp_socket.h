@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 
@@ -22,10 +23,10 @@ absl::Status TuneChannelSocket(int fd);
 absl::Status SocketError(std::string_view what, int error);
 
 /// Waits until `fd` has one of `events` or `deadline` comes. False: it came, or poll failed.
-bool WaitForSocket(int fd, short events, absl::Time deadline);
+bool WaitForSocket(int fd, short events, Deadline deadline);
 
 /// The milliseconds that poll takes: rounded up, never negative, -1 for ever.
-int PollTimeout(absl::Time deadline);
+int PollTimeout(Deadline deadline);
 
 }  // namespace farfault
 

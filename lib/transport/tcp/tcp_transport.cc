@@ -4,6 +4,7 @@
 #include "lib/transport/tcp/tcp_channel.h"
 #include "lib/transport/tcp/tcp_connect.h"
 #include "lib/transport/tcp/tcp_listener.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 namespace {
@@ -30,7 +31,7 @@ absl::StatusOr<std::unique_ptr<RegisteredMemory>> TcpTransport::Register(std::sp
 
 absl::StatusOr<std::unique_ptr<Channel>> TcpTransport::Connect(std::string_view address,
                                                                const PrivateData& private_data,
-                                                               const ChannelOptions& options, absl::Time deadline) {
+                                                               const ChannelOptions& options, Deadline deadline) {
   const absl::StatusOr<TcpAddress> parsed = ParseTcpAddress(address);
   if (!parsed.ok()) return parsed.status();
   absl::StatusOr<TcpConnection> connection = ConnectTcp(*parsed, private_data, deadline);

@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "lib/transport/tcp/memory_table.h"
 #include "lib/transport/transport.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 
@@ -16,7 +17,7 @@ class TcpTransport final : public Transport {
   std::string_view scheme() const override { return "tcp"; }
   absl::StatusOr<std::unique_ptr<RegisteredMemory>> Register(std::span<std::byte> memory, RemoteAccess access) override;
   absl::StatusOr<std::unique_ptr<Channel>> Connect(std::string_view address, const PrivateData& private_data,
-                                                   const ChannelOptions& options, absl::Time deadline) override;
+                                                   const ChannelOptions& options, Deadline deadline) override;
   absl::StatusOr<std::unique_ptr<Listener>> Listen(std::string_view address) override;
 
  private:

@@ -10,8 +10,8 @@
 #include <cstring>
 #include <utility>
 
-#include "absl/time/time.h"
 #include "lib/transport/verbs/verbs_error.h"
+#include "lib/util/deadline.h"
 #include "lib/util/start_thread.h"
 
 namespace farfault {
@@ -82,7 +82,7 @@ void CmEvents::Destroy(rdma_cm_id* id) {
   const MutexLock lock(&mutex_);
   doomed_.push_back(id);
   Wake();
-  destroyed_.WaitUntil(&mutex_, absl::InfiniteFuture(), [this, id]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  destroyed_.WaitUntil(&mutex_, Deadline::Never(), [this, id]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
     return std::find(doomed_.begin(), doomed_.end(), id) == doomed_.end();
   });
 }

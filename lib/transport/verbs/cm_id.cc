@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "lib/transport/verbs/verbs_error.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 
@@ -34,7 +35,7 @@ void CmId::OnCmEvent(const rdma_cm_event& event) {
   changed_.NotifyAll();
 }
 
-std::optional<CmId::Event> CmId::Wait(absl::Time deadline) {
+std::optional<CmId::Event> CmId::Wait(Deadline deadline) {
   const MutexLock lock(&mutex_);
   const bool came =
       changed_.WaitUntil(&mutex_, deadline, [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return !waiting_.empty(); });

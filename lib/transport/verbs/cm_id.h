@@ -13,8 +13,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "lib/transport/verbs/cm_events.h"
+#include "lib/util/deadline.h"
 #include "lib/util/mutex.h"
 
 namespace farfault {
@@ -41,7 +41,7 @@ class CmId final : private CmEventHandler {
   rdma_cm_id* operator->() const { return id_; }
 
   /// The next event; nothing when `deadline` comes first.
-  std::optional<Event> Wait(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mutex_);
+  std::optional<Event> Wait(Deadline deadline) ABSL_LOCKS_EXCLUDED(mutex_);
   /// From now on `handler` hears the events, beginning with those that wait. It outlives this object.
   void Forward(CmEventHandler& handler) ABSL_LOCKS_EXCLUDED(mutex_);
 

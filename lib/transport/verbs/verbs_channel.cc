@@ -8,9 +8,9 @@
 #include <thread>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "lib/transport/verbs/port_trouble.h"
 #include "lib/transport/verbs/verbs_error.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 namespace {
@@ -277,10 +277,10 @@ bool VerbsChannel::PrepareToSleep() {
 WaitHandle VerbsChannel::wait_handle() const { return wait_.handle(); }
 
 // When a silent peer is to be asked; its answer, or that there is none, wakes by itself.
-absl::Time VerbsChannel::next_event() const {
+Deadline VerbsChannel::next_event() const {
   const auto when = silence_.when();
-  if (!when || failure_.broken()) return absl::InfiniteFuture();
-  return absl::Now() + absl::FromChrono(*when - Clock::now());
+  if (!when || failure_.broken()) return Deadline::Never();
+  return Deadline::At(*when);
 }
 
 }  // namespace farfault

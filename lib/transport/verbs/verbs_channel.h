@@ -12,7 +12,6 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "lib/transport/transport.h"
 #include "lib/transport/verbs/cm_events.h"
 #include "lib/transport/verbs/cm_id.h"
@@ -22,6 +21,7 @@
 #include "lib/transport/verbs/send_chain.h"
 #include "lib/transport/verbs/silence.h"
 #include "lib/transport/verbs/verbs_failure.h"
+#include "lib/util/deadline.h"
 #include "lib/util/mutex.h"
 
 namespace farfault {
@@ -56,7 +56,7 @@ class VerbsChannel final : public Channel, private CmEventHandler, private Queue
   std::size_t Poll(std::span<Completion> out) override;
   bool PrepareToSleep() override;
   WaitHandle wait_handle() const override;
-  absl::Time next_event() const override;
+  Deadline next_event() const override;
 
   ChannelLimits limits() const override;
   std::string path() const override;

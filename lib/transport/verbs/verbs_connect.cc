@@ -13,6 +13,7 @@
 #include "lib/transport/verbs/queue_pair.h"
 #include "lib/transport/verbs/verbs_channel.h"
 #include "lib/transport/verbs/verbs_error.h"
+#include "lib/util/deadline.h"
 #include "lib/util/status_text.h"
 
 namespace farfault {
@@ -21,9 +22,9 @@ namespace {
 // How often another queue pair is tried when the peer's host takes this one for an old one.
 constexpr int kStaleRetries = 3;
 
-int Milliseconds(absl::Time deadline) {
+int Milliseconds(Deadline deadline) {
   constexpr std::int64_t kMost = 60'000;
-  return static_cast<int>(std::clamp<std::int64_t>(absl::ToInt64Milliseconds(deadline - absl::Now()), 1, kMost));
+  return static_cast<int>(std::clamp<std::int64_t>(absl::ToInt64Milliseconds(deadline.Left()), 1, kMost));
 }
 
 absl::Status TooLate(std::string_view where) {
@@ -41,7 +42,7 @@ absl::Status ErrorOf(const CmId& id, std::string_view where, const CmId::Event& 
   return ConnectError(where, event.type, event.status, event.private_data, DeviceNameOf(id));
 }
 
-absl::Status WaitFor(CmId& id, rdma_cm_event_type wanted, std::string_view where, absl::Time deadline) {
+absl::Status WaitFor(CmId& id, rdma_cm_event_type wanted, std::string_view where, Deadline deadline) {
   const std::optional<CmId::Event> event = id.Wait(deadline);
   if (!event) return TooLate(where);
   return event->type == wanted ? absl::OkStatus() : ErrorOf(id, where, *event);
@@ -55,18 +56,18 @@ absl::Status NoRoute(const VerbsTransport& transport, const absl::Status& reason
 }
 
 // An answer that waits for a port which has gone down may never come, and nobody would learn why.
-std::optional<CmId::Event> WaitForAnswer(CmId& id, VerbsDevice& device, absl::Time deadline) {
+std::optional<CmId::Event> WaitForAnswer(CmId& id, VerbsDevice& device, Deadline deadline) {
   constexpr absl::Duration kLookAgain = absl::Seconds(1);
   for (;;) {
-    const absl::Time now = absl::Now();
-    std::optional<CmId::Event> event = id.Wait(std::min(deadline, now + kLookAgain));
-    if (event || now >= deadline || !device.Trouble().empty()) return event;
+    const bool late = deadline.Passed();
+    std::optional<CmId::Event> event = id.Wait(std::min(deadline, Deadline::After(kLookAgain)));
+    if (event || late || !device.Trouble().empty()) return event;
   }
 }
 
 // Asks the peer. When it accepts it says RDMA_CM_EVENT_CONNECT_RESPONSE, or on iWARP RDMA_CM_EVENT_ESTABLISHED.
 absl::StatusOr<CmId::Event> Ask(VerbsChannel& channel, VerbsDevice& device, const VerbsAddress& address,
-                                const PrivateData& private_data, std::string_view where, absl::Time deadline) {
+                                const PrivateData& private_data, std::string_view where, Deadline deadline) {
   const ReadDepth depth = ReadDepthOf(device.attributes(), address.choice);
   rdma_conn_param parameters{};
   parameters.private_data = private_data.data();
@@ -83,13 +84,13 @@ absl::StatusOr<CmId::Event> Ask(VerbsChannel& channel, VerbsDevice& device, cons
   }
   std::optional<CmId::Event> event = WaitForAnswer(channel.id(), device, deadline);
   if (event) return *std::move(event);
-  if (absl::Now() >= deadline) return TooLate(where);
+  if (deadline.Passed()) return TooLate(where);
   return absl::UnavailableError(fmt::format("{} cannot be asked for a connection now", where));
 }
 
 absl::StatusOr<std::unique_ptr<VerbsChannel>> Prepare(VerbsTransport& transport, const VerbsAddress& address,
                                                       const SocketAddress& peer, const ChannelOptions& options,
-                                                      absl::Time deadline) {
+                                                      Deadline deadline) {
   absl::StatusOr<std::unique_ptr<CmId>> id = Route(transport, address, peer, deadline);
   if (!id.ok()) return id.status();
   const absl::StatusOr<VerbsDevice*> device = transport.DeviceOf(**id);
@@ -102,7 +103,7 @@ absl::StatusOr<std::unique_ptr<VerbsChannel>> Prepare(VerbsTransport& transport,
 
 absl::StatusOr<std::unique_ptr<Channel>> ConnectTo(VerbsTransport& transport, const VerbsAddress& address,
                                                    const SocketAddress& peer, const PrivateData& private_data,
-                                                   const ChannelOptions& options, absl::Time deadline) {
+                                                   const ChannelOptions& options, Deadline deadline) {
   const std::string where = peer.ToUrl(kVerbsScheme);
   for (int attempt = 0;; ++attempt) {
     absl::StatusOr<std::unique_ptr<VerbsChannel>> channel = Prepare(transport, address, peer, options, deadline);
@@ -128,7 +129,7 @@ absl::StatusOr<std::unique_ptr<Channel>> ConnectTo(VerbsTransport& transport, co
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<CmId>> Route(const VerbsTransport& transport, const VerbsAddress& address,
-                                            SocketAddress peer, absl::Time deadline) {
+                                            SocketAddress peer, Deadline deadline) {
   const std::string where = peer.ToUrl(kVerbsScheme);
   absl::StatusOr<std::unique_ptr<CmId>> made = CmId::Create(transport.events());
   if (!made.ok()) return made.status();
@@ -151,7 +152,7 @@ absl::StatusOr<std::unique_ptr<CmId>> Route(const VerbsTransport& transport, con
 
 absl::StatusOr<std::unique_ptr<Channel>> ConnectVerbs(VerbsTransport& transport, const VerbsAddress& address,
                                                       const PrivateData& private_data, const ChannelOptions& options,
-                                                      absl::Time deadline) {
+                                                      Deadline deadline) {
   if (address.host_port.port == 0) {
     return absl::InvalidArgumentError(fmt::format(
         "{} has port 0, which only a listener can use: write the port that the peer listens at", address.ToString()));
@@ -163,9 +164,8 @@ absl::StatusOr<std::unique_ptr<Channel>> ConnectVerbs(VerbsTransport& transport,
   std::size_t left = candidates->size();
   for (const SocketAddress& candidate : *candidates) {
     // An address that swallows everything leaves the others their share of the time.
-    const absl::Time now = absl::Now();
     channel = ConnectTo(transport, address, candidate, private_data, options,
-                        left == 1 ? deadline : now + (deadline - now) / left);
+                        left == 1 ? deadline : Deadline::After(deadline.Left() / left));
     --left;
     if (!absl::IsUnavailable(channel.status()) && !absl::IsDeadlineExceeded(channel.status())) return channel;
   }

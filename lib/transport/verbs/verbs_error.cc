@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "lib/transport/connect_error.h"
 #include "lib/transport/verbs/port_trouble.h"
 
 namespace farfault {
@@ -42,21 +43,20 @@ std::string ErrorText(int error) { return std::strerror(error < 0 ? -error : err
 absl::Status Rejected(std::string_view where, int reason, std::span<const std::byte> private_data) {
   const std::string_view text(reinterpret_cast<const char*>(private_data.data()), private_data.size());
   if (text.starts_with(kRejection)) {
-    return absl::PermissionDeniedError(
-        fmt::format("the peer at {} rejected the connection: it waits for another peer, or has one already; check the "
-                    "port, and that both ends are of the same session",
-                    where));
+    return RejectedError(fmt::format("the peer at {}", where));
   }
   switch (reason) {
     case kRejectInvalidService:
     case -ECONNREFUSED:  // iWARP
-      return absl::UnavailableError(fmt::format(
+      return NobodyListensError(fmt::format(
           "nobody listens at {} over RDMA: start the peer, with verbs:// on its side, too, or check the host "
           "and the port",
           where));
     case kRejectByConsumer:
       return absl::UnavailableError(fmt::format(
-          "what listens at {} took no notice of the request: it stopped, is overloaded or is not farfault", where));
+          "what listens at {} took no notice of the request: it stopped, is overloaded or is not farfault; check the "
+          "port, and see on that host what listens there",
+          where));
     case kRejectNoQueuePair:
     case kRejectNoResources:
       return absl::UnavailableError(fmt::format("the host of {} has no resources for another connection", where));

@@ -10,12 +10,12 @@
 #include <string_view>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "lib/transport/verbs/acceptance.h"
 #include "lib/transport/verbs/port_trouble.h"
 #include "lib/transport/verbs/queue_pair.h"
 #include "lib/transport/verbs/verbs_channel.h"
 #include "lib/transport/verbs/verbs_error.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 namespace {
@@ -105,7 +105,7 @@ class VerbsIncomingChannel final : public IncomingChannel {
     if (rdma_accept(id.get(), &parameters) != 0) return GivenUp(std::strerror(errno));
     // Until then an end of this channel would be a rejection to the peer. When the peer's word is lost, this side goes
     // on without: it will be repeated, and the queue pair is ready.
-    const std::optional<CmId::Event> event = id.Wait(absl::Now() + kEstablishTimeout);
+    const std::optional<CmId::Event> event = id.Wait(Deadline::After(kEstablishTimeout));
     if (!event || event->type == RDMA_CM_EVENT_ESTABLISHED) return absl::OkStatus();
     return GivenUp(rdma_event_str(event->type));
   }
@@ -187,7 +187,7 @@ void VerbsListener::OnCmEvent(const rdma_cm_event& event) {
   changed_.NotifyAll();
 }
 
-absl::StatusOr<std::unique_ptr<IncomingChannel>> VerbsListener::Accept(absl::Time deadline) {
+absl::StatusOr<std::unique_ptr<IncomingChannel>> VerbsListener::Accept(Deadline deadline) {
   const MutexLock lock(&mutex_);
   const bool ready = changed_.WaitUntil(&mutex_, deadline, [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
     return id_ == nullptr || removed_ || !pending_.empty();

@@ -8,13 +8,13 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "lib/transport/transport.h"
 #include "lib/transport/verbs/cm_events.h"
 #include "lib/transport/verbs/cm_id.h"
 #include "lib/transport/verbs/queue_pair.h"
 #include "lib/transport/verbs/verbs_address.h"
 #include "lib/transport/verbs/verbs_transport.h"
+#include "lib/util/deadline.h"
 #include "lib/util/mutex.h"
 
 namespace farfault {
@@ -30,7 +30,7 @@ class VerbsListener final : public Listener, private CmEventHandler {
   ~VerbsListener() override { Close(); }
 
   std::string address() const override { return address_; }
-  absl::StatusOr<std::unique_ptr<IncomingChannel>> Accept(absl::Time deadline) override ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<std::unique_ptr<IncomingChannel>> Accept(Deadline deadline) override ABSL_LOCKS_EXCLUDED(mutex_);
   void Close() override ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:

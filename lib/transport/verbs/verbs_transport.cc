@@ -6,13 +6,13 @@
 #include <cerrno>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "lib/transport/verbs/device_address.h"
 #include "lib/transport/verbs/on_demand.h"
 #include "lib/transport/verbs/port_trouble.h"
 #include "lib/transport/verbs/verbs_connect.h"
 #include "lib/transport/verbs/verbs_error.h"
 #include "lib/transport/verbs/verbs_listener.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 namespace {
@@ -41,7 +41,7 @@ absl::StatusOr<std::unique_ptr<RegisteredMemory>> VerbsTransport::Register(std::
 
 absl::StatusOr<std::unique_ptr<Channel>> VerbsTransport::Connect(std::string_view address,
                                                                  const PrivateData& private_data,
-                                                                 const ChannelOptions& options, absl::Time deadline) {
+                                                                 const ChannelOptions& options, Deadline deadline) {
   const absl::StatusOr<VerbsAddress> parsed = ParseVerbsAddress(address);
   if (!parsed.ok()) return parsed.status();
   return ConnectVerbs(*this, *parsed, private_data, options, deadline);
@@ -151,7 +151,7 @@ absl::StatusOr<ibv_context*> VerbsTransport::DeviceByAddress() const {
   absl::StatusOr<std::unique_ptr<CmId>> id = CmId::Create(*events_);
   if (!id.ok()) return id.status();
   if (rdma_bind_addr((*id)->get(), own.get()) == 0 && (**id)->verbs != nullptr) return (**id)->verbs;
-  id = Route(*this, address_, resolved->front(), absl::Now() + absl::Seconds(2));
+  id = Route(*this, address_, resolved->front(), Deadline::After(absl::Seconds(2)));
   if (id.ok()) return (**id)->verbs;
   return absl::FailedPreconditionError(
       fmt::format("this host has several RDMA devices, and {} does not say which one is meant: name it, as in "

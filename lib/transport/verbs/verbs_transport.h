@@ -14,6 +14,7 @@
 #include "lib/transport/verbs/rdma_handles.h"
 #include "lib/transport/verbs/verbs_address.h"
 #include "lib/transport/verbs/verbs_device.h"
+#include "lib/util/deadline.h"
 #include "lib/util/mutex.h"
 
 namespace farfault {
@@ -31,7 +32,7 @@ class VerbsTransport final : public Transport {
   bool pins_memory() const override { return !address_.choice.on_demand; }
   absl::StatusOr<std::unique_ptr<RegisteredMemory>> Register(std::span<std::byte> memory, RemoteAccess access) override;
   absl::StatusOr<std::unique_ptr<Channel>> Connect(std::string_view address, const PrivateData& private_data,
-                                                   const ChannelOptions& options, absl::Time deadline) override;
+                                                   const ChannelOptions& options, Deadline deadline) override;
   absl::StatusOr<std::unique_ptr<Listener>> Listen(std::string_view address) override;
   std::string Trouble() override ABSL_LOCKS_EXCLUDED(mutex_);
 

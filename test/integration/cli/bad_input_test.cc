@@ -1,15 +1,14 @@
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <catch2/catch_test_macros.hpp>
 #include <filesystem>
 #include <fstream>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "test/integration/cli/command.h"
+#include "test/integration/cli/served_file.h"
+#include "test/integration/cli/stranger.h"
 
 namespace farfault {
 namespace {
@@ -37,6 +36,8 @@ void CheckRefused(const Wrong& wrong) {
   }
 }
 
+std::vector<std::string> Serve(const std::string& path) { return {"serve", path, "--listen", "tcp://127.0.0.1:0"}; }
+
 TEST_CASE("bad usage is refused before anything starts") {
   for (const Wrong& wrong : std::vector<Wrong>{
            {{"teleport"}, 2, {"teleport", "--help"}},
@@ -61,8 +62,40 @@ TEST_CASE("bad usage is refused before anything starts") {
            {{"qemu-migrate", "--pager", "tcp://127.0.0.1:1", "--resume"}, 2, {"--source-qmp", "--ram"}},
            {{"qemu-migrate", "--pager", "tcp://127.0.0.1:1", "--ram", "/x"}, 2, {"--ram", "--resume"}},
            {{"fetch", "--from", "tcp://127.0.0.1:1", "--pattern", "zigzag"}, 2, {"zigzag", "random"}},
+           {{"demo", "--plot", "/nonexistent/x.svg"}, 2, {"--plot", "/nonexistent/x.svg", "make its folder first"}},
+           {{"demo", "--plot", "/"}, 2, {"--plot", "name a file in that folder"}},
+           {{"fetch", "--from", "tcp://127.0.0.1:1", "--output", "/nonexistent/x"}, 2, {"--output", "make its folder"}},
+           {{"pager", "--record", "/nonexistent/x"}, 2, {"--record", "make its folder"}},
+           {{"pager", "--state", "/nonexistent/x"}, 2, {"--state", "make its folder"}},
        }) {
     CheckRefused(wrong);
+  }
+}
+
+TEST_CASE("sim://, where no other process comes, is refused with what to use") {
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"serve", "/bin/sh", "--listen", "sim://x"},
+           {"fetch", "--from", "sim://x"},
+           {"pager", "--socket", "/nonexistent/s", "--from", "sim://x"},
+           {"pager", "--socket", "/nonexistent/s", "--listen", "sim://x"},
+           {"qemu-migrate", "--pager", "sim://x"},
+           {"demo", "--role", "source", "--listen", "sim://x"},
+       }) {
+    CheckRefused({arguments, 2, {"sim://x", "one process", "tcp://127.0.0.1:7000"}});
+  }
+}
+
+TEST_CASE("a demo's source says what only its destination takes") {
+  const std::vector<std::string> source = {"demo", "--role", "source", "--listen", "tcp://127.0.0.1:0"};
+  for (const std::vector<std::string>& more : std::vector<std::vector<std::string>>{{"--size", "64M"},
+                                                                                    {"--method", "push"},
+                                                                                    {"--json"},
+                                                                                    {"--timeout", "10s"},
+                                                                                    {"--seed", "2"},
+                                                                                    {"--corrupt", "1"}}) {
+    std::vector<std::string> arguments = source;
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    CheckRefused({arguments, 2, {"--role source takes no " + more[0], "destination"}});
   }
 }
 
@@ -77,74 +110,45 @@ TEST_CASE("files that cannot be served are refused") {
   std::filesystem::create_directory(folder);
   const std::string empty = folder / "empty";
   REQUIRE(std::ofstream(empty).good());
-  const auto serve = [](const std::string& path) {
-    return std::vector<std::string>{"serve", path, "--listen", "tcp://127.0.0.1:0"};
-  };
-  CheckRefused({serve(empty), 1, {empty, "empty"}});
-  CheckRefused({serve(folder / "missing"), 1, {"missing"}});
-  CheckRefused({serve(folder), 1, {folder}});
-  CheckRefused({serve("/dev/null"), 1, {"/dev/null"}});
-  if (geteuid() != 0) {
-    const std::string secret = folder / "secret";
-    std::ofstream{secret} << "x";
-    std::filesystem::permissions(secret, std::filesystem::perms::none);
-    CheckRefused({serve(secret), 1, {secret}});
+  CheckRefused({Serve(empty), 1, {empty, "is empty", "name a file that holds the memory's bytes"}});
+  CheckRefused({Serve(folder / "missing"), 1, {"missing", "check its name"}});
+  for (const std::string& no_file : {folder.string(), std::string("/dev/null")}) {
+    CheckRefused({Serve(no_file), 1, {no_file, "is not a regular file", "name one that holds the memory's bytes"}});
   }
   std::filesystem::remove_all(folder);
 }
 
-/// A TCP port on which somebody listens, who is not farfault.
-class Stranger {
- public:
-  Stranger() : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof(address);
-    REQUIRE(bind(fd_, reinterpret_cast<sockaddr*>(&address), length) == 0);
-    REQUIRE(listen(fd_, 8) == 0);
-    REQUIRE(getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &length) == 0);
-    address_ = "tcp://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
-  }
-  ~Stranger() { close(fd_); }
-  const std::string& address() const { return address_; }
-
-  /// Answers one connection with bytes that mean nothing, and closes it.
-  void AnswerWithGarbage() {
-    const int peer = accept(fd_, nullptr, nullptr);
-    const std::string garbage = "HTTP/1.1 400 Bad Request\r\n\r\n" + std::string(300, 'x');
-    static_cast<void>(send(peer, garbage.data(), garbage.size(), MSG_NOSIGNAL));
-    close(peer);
-  }
-
- private:
-  int fd_;
-  std::string address_;
-};
+TEST_CASE("huge pages of a file that is no whole number of them are refused with what to do") {
+  const TemporaryFile file((2u << 20) + 5);
+  std::vector<std::string> arguments = Serve(file.path());
+  arguments.insert(arguments.end(), {"--page-size", "2M"});
+  CheckRefused({arguments,
+                1,
+                {file.path() + " has 2097157 bytes", "--page-size 2097152", "--page-size 4K", "truncate -s 4194304"}});
+  arguments.back() = "64K";
+  CheckRefused({arguments, 1, {"--page-size 65536", "4096 and 2097152 are possible"}});
+}
 
 TEST_CASE("an address in use is refused") {
   const Stranger stranger;
-  CheckRefused({{"serve", "/bin/sh", "--listen", stranger.address()}, 1, {stranger.address()}});
+  CheckRefused(
+      {{"serve", "/bin/sh", "--listen", stranger.address()},
+       1,
+       {stranger.address(), "is in use by another program", "listen at another port; port 0 picks a free one"}});
 }
 
 TEST_CASE("an address where nobody is, is given up after --wait") {
-  std::string address;
-  {
-    address = Stranger().address();
-  }
-  CheckRefused({{"fetch", "--from", address, "--wait", "500ms"}, 1, {address}});
+  const std::string address = Stranger().address();
+  CheckRefused({{"fetch", "--from", address, "--wait", "500ms"},
+                1,
+                {"nobody listens at " + address, "start the other end, or wait longer with --wait"}});
   CheckRefused(
-      {{"fetch", "--from", "tcp://no-such-host.invalid:7000", "--wait", "500ms"}, 1, {"no-such-host.invalid"}});
-  CheckRefused({{"fetch", "--from", "tcp://127.0.0.1:notaport", "--wait", "500ms"}, 1, {"notaport"}});
-}
-
-TEST_CASE("a port that says nothing or nonsense is given up") {
-  Stranger silent;
-  CheckRefused({{"fetch", "--from", silent.address(), "--wait", "1s"}, 1, {silent.address()}});
-  Stranger babbling;
-  std::thread answer([&] { babbling.AnswerWithGarbage(); });
-  CheckRefused({{"fetch", "--from", babbling.address(), "--wait", "1s"}, 1, {babbling.address()}});
-  answer.join();
+      {{"fetch", "--from", "tcp://no-such-host.invalid:7000", "--wait", "500ms"},
+       1,
+       {"the host of tcp://no-such-host.invalid:7000 cannot be looked up", "check the name, or write its IP"}});
+  CheckRefused({{"fetch", "--from", "tcp://127.0.0.1:notaport", "--wait", "500ms"},
+                1,
+                {"notaport", "the port is not a number from 0 to 65535", "write tcp://HOST:PORT"}});
 }
 
 TEST_CASE("help and lists are on standard output") {

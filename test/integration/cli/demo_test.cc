@@ -11,15 +11,17 @@
 #include <vector>
 
 #include "absl/time/clock.h"
+#include "farfault/guest_memory.h"
 #include "lib/cli/demo/method.h"
 #include "test/integration/cli/command.h"
 #include "test/support/memory_machine.h"
 #include "test/support/rdma.h"
+#include "test/support/skip.h"
 
 namespace farfault {
 namespace {
 
-constexpr std::uint64_t kPages = (24u << 20) / 4096;
+constexpr std::uint64_t kBytes = 24u << 20;
 
 struct Outcome {
   int status = 0;
@@ -38,18 +40,18 @@ Outcome RunDemo(std::vector<std::string> arguments) {
   return {status, out.empty() ? nlohmann::json() : nlohmann::json::parse(out, nullptr, false), demo.Err()};
 }
 
-void CheckGood(const nlohmann::json& method) {
+void CheckGood(const nlohmann::json& method, std::uint64_t page_size = kSmallPage) {
   if (method.contains("left_out")) RequireDirtyTracking();
   INFO(method.dump(2));
-  CHECK(method["verified_pages"] == kPages);
+  CHECK(method["verified_pages"] == kBytes / page_size);
   CHECK(method["wrong_pages"] == 0);
   CHECK(method["wrong_answers"] == 0);
   CHECK(method["downtime_us"] > 0);
   CHECK(method["total_ms"] > 0);
   CHECK(method["answers"] > 0);
   const std::uint64_t pages = method["pages"].get<std::uint64_t>();
-  CHECK(pages > kPages / 2);
-  CHECK(method["bytes"] >= pages * 4096);
+  CHECK(pages > kBytes / page_size / 2);
+  CHECK(method["bytes"] >= pages * page_size);
   const nlohmann::json& stalls = method["stall_us"];
   CHECK(stalls["p50"] <= stalls["p99"]);
   CHECK(stalls["p99"] <= stalls["max"]);
@@ -88,6 +90,17 @@ TEST_CASE("demo moves anonymous memory, and a program of several threads") {
   REQUIRE(outcome.status == 0);
   REQUIRE(outcome.methods.size() == KnownMethods().size());
   for (const nlohmann::json& method : outcome.methods) CheckGood(method);
+}
+
+TEST_CASE("demo moves memory on huge pages of hugetlbfs", "[serial]") {
+  // At the source and at the destination.
+  const auto pool = HugePagePool::Provide(2 * kBytes / kHugePage);
+  if (!pool.ok()) SkipFor(std::string(pool.status().message()));
+  const Outcome outcome = RunDemo({"--hugetlb", "--threads", "2", "--method", "every"});
+  INFO(outcome.err);
+  REQUIRE(outcome.status == 0);
+  REQUIRE(outcome.methods.size() == KnownMethods().size());
+  for (const nlohmann::json& method : outcome.methods) CheckGood(method, kHugePage);
 }
 
 TEST_CASE("demo takes every predictor") {

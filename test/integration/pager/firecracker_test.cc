@@ -139,8 +139,10 @@ TEST_CASE("guests that do not match the image, and descriptors that are no userf
   CommandProcess pager(image.PagerCommand({"--json"}));
   WaitUntilListening(pager);
   guest.HandOver(image.socket(), {{TextOf(guest, Version::k1_12), 1}});
-  REQUIRE(pager.WaitForErr(fmt::format("the guest has {} bytes of memory, the source's image {}", 2 * kPart, kPart),
-                           kPatience));
+  REQUIRE(pager.WaitForErr(
+      fmt::format("the guest has {} bytes of memory, the source's image {}: serve this guest's own image", 2 * kPart,
+                  kPart),
+      kPatience));
   UniqueFd socket = ConnectUnix(image.socket()).value();
   const std::vector<int> fds = {STDERR_FILENO};
   const GuestMapping first = guest.mappings()[0];
@@ -220,7 +222,7 @@ TEST_CASE("a microVM on huge pages is paged in huge pages, from an image that is
     CommandProcess pager(small.PagerCommand({}));
     WaitUntilListening(pager);
     guest.HandOver(small.socket(), {{text, 1}});
-    REQUIRE(pager.WaitForErr("--page-size", kPatience));
+    REQUIRE(pager.WaitForErr("serve the image with the guest's page size (farfault serve --page-size)", kPatience));
   }
   ServedImage image(2 * kPart, {"--page-size", "2M"});
   CommandProcess pager(image.PagerCommand({"--once", "--json", "--rest"}));

@@ -17,6 +17,7 @@
 #include "lib/runtime/rendezvous.h"
 #include "lib/session/control_link.h"
 #include "lib/session/handshake.h"
+#include "lib/util/deadline.h"
 #include "lib/util/notification.h"
 #include "test/support/listening_source.h"
 #include "test/support/memory_machine.h"
@@ -214,7 +215,7 @@ class RawDestination {
     auto rendezvous = Rendezvous::Create(Role::kDestination, options_, events_);
     REQUIRE(rendezvous.ok());
     auto connection = (*rendezvous)->Meet([](Connection& peer) -> absl::StatusOr<Rendezvous::Agreement> {
-      const auto regions = WaitForMessage(*peer.link, "regions", absl::Now() + absl::Seconds(5));
+      const auto regions = WaitForMessage(*peer.link, "regions", Deadline::After(absl::Seconds(5)));
       if (!regions.ok()) return regions.status();
       peer.link->Send(MessageType::kRegionsAccepted);
       return Rendezvous::Agreement::kSession;
@@ -224,7 +225,7 @@ class RawDestination {
     REQUIRE(connection.ok());
     connection_ = *std::move(connection);
     for (auto type = MessageType::kInitialHoles; type != MessageType::kSourceMemory;) {
-      const auto message = WaitForMessage(*connection_.link, "addresses", absl::Now() + absl::Seconds(5));
+      const auto message = WaitForMessage(*connection_.link, "addresses", Deadline::After(absl::Seconds(5)));
       REQUIRE(message.ok());
       type = message->type;
     }
@@ -244,7 +245,7 @@ class RawDestination {
   }
 
   ControlLink& link() { return *connection_.link; }
-  void Flush() { FlushLink(link(), absl::Now() + absl::Seconds(5)).IgnoreError(); }
+  void Flush() { FlushLink(link(), Deadline::After(absl::Seconds(5))).IgnoreError(); }
 
  private:
   SessionOptions options_;

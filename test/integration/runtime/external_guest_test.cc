@@ -171,7 +171,8 @@ TEST_CASE("external guests that cannot work are refused with the reason", "[exte
     auto memory =
         GuestMemory::CreateExternal({{.name = "ram", .mappings = {{0x1000000, 2 * kPart}}}}, anonymous.external());
     REQUIRE(memory.ok());
-    CHECK_THAT(refused(*memory), ContainsSubstring("nothing is mapped at 0x1000000"));
+    CHECK_THAT(refused(*memory), ContainsSubstring("nothing is mapped at 0x1000000; map all of it first") &&
+                                     ContainsSubstring("in process "));
   }
   SECTION("a descriptor that is no userfaultfd") {
     ExternalGuest external = anonymous.external();

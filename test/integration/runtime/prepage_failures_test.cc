@@ -105,7 +105,7 @@ TEST_CASE("pre-paging with a limit of time comes to an end when the destination 
   source.Fill(7);
   SourceOptions options;
   options.connect = destination.address();
-  options.handshake_timeout = absl::Milliseconds(500);
+  options.handshake_timeout = absl::Seconds(3);
   const auto session = SourceSession::Create(source.memory(), std::move(options));
   INFO(session.status().ToString());
   REQUIRE(session.ok());
@@ -127,7 +127,7 @@ TEST_CASE("pre-paging with a limit of bytes comes to an end when the destination
   source.Fill(8);
   SourceOptions options;
   options.connect = destination.address();
-  options.handshake_timeout = absl::Milliseconds(500);
+  options.handshake_timeout = absl::Seconds(3);
   const auto session = SourceSession::Create(source.memory(), std::move(options));
   INFO(session.status().ToString());
   REQUIRE(session.ok());

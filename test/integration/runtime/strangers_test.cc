@@ -6,22 +6,24 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
+#include <cstddef>
+#include <future>
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/time/clock.h"
 #include "farfault/farfault.h"
-#include "lib/runtime/connection.h"
-#include "lib/runtime/registered_buffer.h"
-#include "lib/session/control_link.h"
 #include "lib/session/handshake.h"
 #include "lib/transport/transport.h"
+#include "lib/util/deadline.h"
 #include "lib/util/status_text.h"
 #include "lib/util/unique_fd.h"
 #include "test/support/listening_source.h"
 #include "test/support/memory_machine.h"
+#include "test/support/scripted_peer.h"
 #include "test/support/session_pair.h"
 
 // Peers that are not what they should be: of another version, gone in the middle, silent, or no peers at all.
@@ -49,59 +51,6 @@ SourceOptions Patient() {
   return options;
 }
 
-// A peer made of the protocol's own parts, so that it can stop or lie at any step.
-class RawPeer {
- public:
-  RawPeer(const std::string& address, Role role) : role_(role) {
-    auto transport = MakeTransport(address);
-    REQUIRE(transport.ok());
-    transport_ = *std::move(transport);
-    auto channel = transport_->Connect(address, EncodeTicket(ChannelTicket{}), {.service = Service::kPolled},
-                                       absl::Now() + absl::Seconds(5));
-    INFO(channel.status().ToString());
-    REQUIRE(channel.ok());
-    channel_ = *std::move(channel);
-    auto buffers = RegisteredBuffer::Create(*transport_, ControlLink::kBufferBytes, RemoteAccess::kNone);
-    REQUIRE(buffers.ok());
-    buffers_ = *std::move(buffers);
-    link_ = std::make_unique<ControlLink>(*channel_, buffers_.bytes(), buffers_.local_key());
-    auto hello = MakeHello(role_, 1, 1);
-    REQUIRE(hello.ok());
-    hello_ = *hello;
-  }
-  ~RawPeer() {
-    link_.reset();
-    channel_.reset();
-  }
-
-  ControlLink& link() { return *link_; }
-  HelloMessage& hello() { return hello_; }
-  absl::StatusOr<ControlMessage> Next() {
-    return WaitForMessage(*link_, "next message", absl::Now() + absl::Seconds(5));
-  }
-
-  void SayHello() { link_->SendStruct(MessageType::kHello, hello_); }
-  void Prove() {
-    const auto hello = Next();
-    REQUIRE(hello.ok());
-    const auto peer = hello->As<HelloMessage>();
-    REQUIRE(peer.has_value());
-    const bool source = role_ == Role::kSource;
-    link_->SendStruct(MessageType::kProof, MakeProof("", role_, source ? hello_ : *peer, source ? *peer : hello_));
-    REQUIRE(Next().ok());
-  }
-  // The other end may have lost patience first.
-  void Flush() { FlushLink(*link_, absl::Now() + absl::Seconds(5)).IgnoreError(); }
-
- private:
-  Role role_;
-  std::unique_ptr<Transport> transport_;
-  RegisteredBuffer buffers_;
-  std::unique_ptr<Channel> channel_;
-  std::unique_ptr<ControlLink> link_;
-  HelloMessage hello_;
-};
-
 // The real peer gets through.
 void CheckMeets(ListeningSource& source) {
   GuestImage image(kOneRegion);
@@ -118,7 +67,7 @@ void CheckMeets(ListeningSource& source) {
 TEST_CASE("a peer of another version is told so, and the listener outlasts it") {
   GuestImage image(kOneRegion);
   ListeningSource source(image, Impatient());
-  RawPeer peer(source.address(), Role::kDestination);
+  ScriptedPeer peer(source.address(), Role::kDestination);
   peer.hello().version = kWireVersion + 7;
   peer.SayHello();
   REQUIRE(peer.Next().ok());
@@ -138,7 +87,7 @@ TEST_CASE("a peer that leaves at any step of the handshake leaves the source as 
   copy.Fill(1);
   ListeningSource source(image, Impatient());
   {
-    RawPeer peer(source.address(), Role::kDestination);
+    ScriptedPeer peer(source.address(), Role::kDestination);
     if (steps >= 1) peer.SayHello();
     if (steps >= 2) peer.Prove();
     if (steps >= 3) {
@@ -150,8 +99,10 @@ TEST_CASE("a peer that leaves at any step of the handshake leaves the source as 
   }
   const absl::Status status = source.Join();
   INFO(status.ToString());
-  CHECK_FALSE(status.ok());
-  CHECK_FALSE(Text(status).empty());
+  CHECK(absl::IsUnavailable(status));
+  CHECK_THAT(Text(status), ContainsSubstring("nobody connected to " + source.address()) &&
+                               ContainsSubstring("start the other end, or raise peer_timeout") &&
+                               ContainsSubstring("the last peer that tried: the "));
   CHECK(image.FirstDifference(copy).empty());
 }
 
@@ -179,9 +130,9 @@ TEST_CASE("strangers on the port do not keep the real peer out") {
   const UniqueFd garbage = plain_connection();
   const std::string noise(1000, '\x5a');
   CHECK(send(garbage.get(), noise.data(), noise.size(), MSG_NOSIGNAL) > 0);
-  RawPeer mute(source.address(), Role::kDestination);
+  ScriptedPeer mute(source.address(), Role::kDestination);
   {
-    RawPeer liar(source.address(), Role::kDestination);
+    ScriptedPeer liar(source.address(), Role::kDestination);
     liar.link().Send(MessageType::kGoodbye);
   }
 
@@ -219,9 +170,9 @@ TEST_CASE("silent peers delay nobody, however long each of them is given") {
   RequireUserfaultfd();
   GuestImage image(kOneRegion);
   ListeningSource source(image, Patient());
-  std::vector<std::unique_ptr<RawPeer>> mute;
-  for (int i = 0; i < 8; ++i) mute.push_back(std::make_unique<RawPeer>(source.address(), Role::kDestination));
-  RawPeer half(source.address(), Role::kDestination);
+  std::vector<std::unique_ptr<ScriptedPeer>> mute;
+  for (int i = 0; i < 8; ++i) mute.push_back(std::make_unique<ScriptedPeer>(source.address(), Role::kDestination));
+  ScriptedPeer half(source.address(), Role::kDestination);
   half.SayHello();
 
   // One after the other they would take nine minutes.
@@ -232,8 +183,8 @@ TEST_CASE("more silent peers than are kept do not keep the real one out") {
   RequireUserfaultfd();
   GuestImage image(kOneRegion);
   ListeningSource source(image, Patient());
-  std::vector<std::unique_ptr<RawPeer>> mute;
-  for (int i = 0; i < 70; ++i) mute.push_back(std::make_unique<RawPeer>(source.address(), Role::kDestination));
+  std::vector<std::unique_ptr<ScriptedPeer>> mute;
+  for (int i = 0; i < 70; ++i) mute.push_back(std::make_unique<ScriptedPeer>(source.address(), Role::kDestination));
   // The oldest had to make room.
   REQUIRE(mute.front()->Next().ok());  // Its greeting.
   CHECK(absl::IsUnavailable(mute.front()->Next().status()));
@@ -246,7 +197,7 @@ TEST_CASE("a peer that vanishes before its data channels are open holds nobody u
   GuestImage image(kOneRegion);
   ListeningSource source(image, Patient());
   {
-    RawPeer peer(source.address(), Role::kDestination);
+    ScriptedPeer peer(source.address(), Role::kDestination);
     peer.SayHello();
     peer.Prove();
     REQUIRE(peer.Next().ok());  // Regions.
@@ -254,6 +205,62 @@ TEST_CASE("a peer that vanishes before its data channels are open holds nobody u
     peer.Flush();
   }
   CheckMeets(source);
+}
+
+TEST_CASE("who connects to a port that takes connections and is silent is told so, once") {
+  const UniqueFd silent(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof(at);
+  REQUIRE(bind(silent.get(), reinterpret_cast<const sockaddr*>(&at), length) == 0);
+  REQUIRE(listen(silent.get(), 128) == 0);
+  REQUIRE(getsockname(silent.get(), reinterpret_cast<sockaddr*>(&at), &length) == 0);
+  SessionOptions options;
+  options.connect = "tcp://127.0.0.1:" + std::to_string(ntohs(at.sin_port));
+  options.peer_timeout = absl::Seconds(2);
+  options.handshake_timeout = absl::Milliseconds(100);
+  int waiting = 0;
+  std::vector<std::string> hints;
+  options.on_event = [&](const Event& event) {
+    if (event.kind == EventKind::kWaitingForPeer) ++waiting;
+    if (event.kind == EventKind::kHint) hints.push_back(event.text);
+  };
+  const absl::Status status = DescribeSource(options).status();
+  INFO(status.ToString());
+  CHECK(absl::IsDeadlineExceeded(status));
+  CHECK_THAT(Text(status), ContainsSubstring(options.connect) && ContainsSubstring("did not answer in time") &&
+                               ContainsSubstring("start the other end, or raise peer_timeout"));
+  CHECK(waiting == 1);
+  REQUIRE(hints.size() == 1);
+  CHECK_THAT(hints[0], ContainsSubstring("what listens at " + options.connect +
+                                         " took the connection but did not "
+                                         "answer in time") &&
+                           ContainsSubstring("check the port") && ContainsSubstring("trying again"));
+}
+
+TEST_CASE("a source that falls silent at any step of the handshake is given up with what to do") {
+  const std::size_t steps = GENERATE(0u, 1u, 2u);
+  CAPTURE(steps);
+  GuestImage image(kOneRegion);
+  ScriptedPeer source(Role::kSource);
+  DestinationOptions options;
+  options.connect = source.address();
+  options.handshake_timeout = absl::Seconds(2);
+  std::future<absl::Status> destination =
+      std::async(std::launch::async, [memory = image.memory(), made = std::move(options)]() mutable {
+        return DestinationSession::Create(std::move(memory), std::move(made)).status();
+      });
+  source.Accept();
+  if (steps >= 1) source.SayHello();
+  if (steps >= 2) source.Prove();
+  source.Flush();
+  const absl::Status status = destination.get();
+  INFO(status.ToString());
+  CHECK(absl::IsDeadlineExceeded(status));
+  const std::vector<std::string> awaited = {"greeting", "proof that it knows the key", "list of regions"};
+  CHECK_THAT(Text(status), ContainsSubstring("connected but silent: its " + awaited[steps] + " did not come in time") &&
+                               ContainsSubstring("check the address, and see at the other end what keeps it"));
 }
 
 TEST_CASE("peers that keep coming and say nothing do not keep a session waiting for ever") {
@@ -272,7 +279,7 @@ TEST_CASE("peers that keep coming and say nothing do not keep a session waiting 
     while (transport.ok() && !over && absl::Now() < end) {
       const auto mute = (*transport)
                             ->Connect(source.address(), EncodeTicket(ChannelTicket{}), {.service = Service::kPolled},
-                                      absl::Now() + absl::Milliseconds(200));
+                                      Deadline::After(absl::Milliseconds(200)));
       came += mute.ok() ? 1 : 0;
       absl::SleepFor(absl::Milliseconds(100));
     }

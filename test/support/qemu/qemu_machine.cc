@@ -102,7 +102,7 @@ std::vector<std::string> QemuMachine::Command(const std::string& qemu, const std
                                                           "-accel",
                                                           spec_.accelerator,
                                                           "-cpu",
-                                                          "max,la57=off",
+                                                          "max,la57=off,cx16=off",  // See machine.sh.
                                                           "-smp",
                                                           "1",
                                                           "-m",
@@ -176,8 +176,10 @@ absl::Status QemuMachine::WaitForMonitor(absl::Duration timeout) const {
 
 std::string QemuMachine::Words() const {
   const std::string serial = Contents(Path(".serial"));
-  return fmt::format("{}: QEMU said '{}', the guest's serial line ends with '{}'", spec_.name, process_->Err(),
-                     serial.substr(serial.size() - std::min<std::size_t>(serial.size(), 400)));
+  const int status = process_->Wait(absl::ZeroDuration());
+  return fmt::format("{}: QEMU {} and said '{}', the guest's serial line ends with '{}'", spec_.name,
+                     status == -1 ? "runs" : fmt::format("has ended with status {}", status), process_->Err(),
+                     serial.substr(serial.size() - std::min<std::size_t>(serial.size(), 4000)));
 }
 
 }  // namespace farfault

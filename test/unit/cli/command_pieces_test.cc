@@ -11,10 +11,12 @@
 #include "lib/cli/demo/method.h"
 #include "lib/cli/demo/report.h"
 #include "lib/cli/demo/role_link.h"
+#include "lib/cli/demo/role_support.h"
 #include "lib/cli/demo/throughput_plot.h"
 #include "lib/cli/image_name.h"
 #include "lib/cli/sha256.h"
 #include "lib/cli/touch_pattern.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 namespace {
@@ -75,11 +77,11 @@ TEST_CASE("A link between processes keeps lines apart and notices the end") {
   auto [here, there] = RoleLink::CreatePair().value();
   REQUIRE(here->Send("one", {{"text", "line\nbreak"}}).ok());
   REQUIRE(here->Send("two", {{"long", std::string(100'000, 'x')}}).ok());
-  CHECK((*there->Receive(absl::InfiniteFuture()))["text"] == "line\nbreak");
-  CHECK((*there->Receive(absl::InfiniteFuture()))["kind"] == "two");
-  CHECK(absl::IsDeadlineExceeded(there->Receive(absl::Now()).status()));
+  CHECK((*there->Receive(Deadline::Never()))["text"] == "line\nbreak");
+  CHECK((*there->Receive(Deadline::Never()))["kind"] == "two");
+  CHECK(absl::IsDeadlineExceeded(there->Receive(Deadline::Now()).status()));
   here.reset();
-  CHECK(absl::IsUnavailable(there->Receive(absl::InfiniteFuture()).status()));
+  CHECK(absl::IsUnavailable(there->Receive(Deadline::Never()).status()));
   CHECK(absl::IsUnavailable(there->Send("three")));
 }
 
@@ -143,6 +145,29 @@ TEST_CASE("JSON has the keys that scripts rely on") {
   for (const std::string_view key : {"p50", "p99", "max", "sum"}) CHECK(json["stall_us"].contains(key));
   CHECK(json["downtime_us"] == 456.7);
   CHECK(json["total_ms"] == 523.0);
+}
+
+TEST_CASE("Table, picture and JSON have one total time and say what it is") {
+  const MethodResult result = SomeResult();
+  CHECK(TotalTime(result) == 523'000'000);
+  const std::string table = RenderResults({result});
+  const std::string svg = PlotThroughput({result}, "subtitle");
+  CHECK(ToJson(result)["total_ms"] == 523.0);
+  CHECK(table.find(" 523 ms ") != std::string::npos);
+  CHECK(svg.find("total time 523 ms ") != std::string::npos);
+  for (const std::string& text : {table, svg}) CHECK(text.find(kTotalTimeIs) != std::string::npos);
+  CHECK(svg.find("0.40 s") == std::string::npos);
+}
+
+TEST_CASE("What two roles say of one failure is said once") {
+  const std::string cause = "cannot get a userfaultfd; remedy: run as root";
+  const std::string here = "destination: preparing: " + cause;
+  const std::string there = "source: connecting: the peer says: " + cause;
+  CHECK(BothComplaints(here, there) == here);
+  CHECK(BothComplaints(there, here) == here);
+  // Long texts are cut short on their way.
+  CHECK(BothComplaints(here, there.substr(0, there.size() - 4)) == here);
+  CHECK(BothComplaints("source: connecting: refused", here) == "source: connecting: refused (" + here + ")");
 }
 
 TEST_CASE("The picture is well-formed and shows each method") {

@@ -1,4 +1,5 @@
 #include <catch2/catch_test_macros.hpp>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -96,10 +97,10 @@ std::string Captured(ProgressBar::Style style) {
   std::FILE* out = open_memstream(&text, &size);
   {
     ProgressBar bar(style, out);
-    absl::Time now = absl::UnixEpoch();
+    ProgressBar::Clock::time_point now;
     for (int i = 0; i <= 100; ++i) {
       bar.Update("moving", static_cast<std::uint64_t>(i), 100, now);
-      now += absl::Milliseconds(50);
+      now += std::chrono::milliseconds(50);
     }
     bar.Say("done");
   }

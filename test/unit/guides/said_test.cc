@@ -136,7 +136,7 @@ TEST_CASE("the code says what the guides say it does") {
     }
   }
   CHECK_FALSE(
-      code.NotSaid("the guest has 4096 bytes of memory, the pager's image 8192: is it this guest's image?").empty());
+      code.NotSaid("the guest has 4096 bytes of memory, the pager's image 8192: serve this guest's own image").empty());
   CHECK_FALSE(code.NotSaid("something that nobody says").empty());
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/time/clock.h"
+#include "lib/util/deadline.h"
 #include "lib/util/unique_fd.h"
 #include "test/support/no_threads.h"
 
@@ -91,7 +92,7 @@ TEST_CASE("an engine that waits for what wakes nobody looks again and again, and
   const std::unique_ptr<EngineThread> thread = *std::move(created);
   REQUIRE(thread->Start().ok());
   // Ticks alone would take a minute.
-  REQUIRE(thread->WaitUntil([&] { return rounds > 600; }, absl::Now() + absl::Seconds(30)));
+  REQUIRE(thread->WaitUntil([&] { return rounds > 600; }, Deadline::After(absl::Seconds(30))));
   thread->Call([&] { waits = false; });
   const int before = rounds;
   absl::SleepFor(absl::Milliseconds(300));
@@ -143,7 +144,7 @@ TEST_CASE("an engine at rest is not woken by ticks, but by calls and descriptors
   CHECK(ticks == ticks_before);
   const std::uint64_t one = 1;
   REQUIRE(write(news.get(), &one, sizeof(one)) == sizeof(one));
-  CHECK(thread->WaitUntil([&] { return rounds > before; }, absl::Now() + absl::Seconds(30)));
+  CHECK(thread->WaitUntil([&] { return rounds > before; }, Deadline::After(absl::Seconds(30))));
 }
 
 TEST_CASE("an engine spins after an urgent round and not after any other progress") {
@@ -171,9 +172,9 @@ TEST_CASE("WaitUntil sees conditions come true, and deadlines pass") {
   std::atomic<int> steps = 0;
   const auto thread = MakeThread([&] { return ++steps < 1000 ? Round::kProgress : Round::kIdle; });
   REQUIRE(thread->Start().ok());
-  CHECK(thread->WaitUntil([&] { return steps >= 500; }, absl::InfiniteFuture()));
-  CHECK_FALSE(thread->WaitUntil([] { return false; }, absl::Now() + absl::Milliseconds(20)));
-  CHECK(thread->WaitUntil([] { return true; }, absl::InfinitePast()));
+  CHECK(thread->WaitUntil([&] { return steps >= 500; }, Deadline::Never()));
+  CHECK_FALSE(thread->WaitUntil([] { return false; }, Deadline::After(absl::Milliseconds(20))));
+  CHECK(thread->WaitUntil([] { return true; }, Deadline::Now()));
 }
 
 TEST_CASE("without a thread to be had Start says so, and calls run on the caller's thread") {

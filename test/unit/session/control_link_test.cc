@@ -184,6 +184,30 @@ TEST_CASE("a lost channel ends the link with its reason", "[control]") {
   CHECK_FALSE(harness.link.Receive());
 }
 
+TEST_CASE("what the peer said before it hung up is heard, though requests behind were lost", "[control]") {
+  Harness harness;
+  // Its completion may be polled first, whatever the order in which they happened.
+  harness.link.Send(MessageType::kGoodbye);
+  harness.channel.CompleteWith(CompletionStatus::kFlushed);
+  Harness peer;
+  peer.link.SendFailure(absl::FailedPreconditionError("another rail"));
+  peer.link.Send(MessageType::kGoodbye);
+  for (const ScriptedChannel::Posted& message : peer.channel.TakePosted()) {
+    REQUIRE(harness.channel.Deliver(message.bytes));
+  }
+  harness.channel.Break();
+  for (const MessageType type : {MessageType::kFailure, MessageType::kGoodbye}) {
+    harness.link.Send(MessageType::kGoodbye);
+    const auto message = harness.link.Receive();
+    REQUIRE(message);
+    CHECK(message->type == type);
+    CHECK(harness.link.status().ok());
+  }
+  CHECK_FALSE(harness.link.Receive());
+  CHECK(harness.link.status().code() == absl::StatusCode::kUnavailable);
+  CHECK_FALSE(harness.link.flushed());
+}
+
 TEST_CASE("runs are decoded whole or not at all", "[control]") {
   const std::vector<std::byte> bytes(3 * sizeof(WireRun), std::byte{0xff});
   CHECK(DecodeRuns({})->empty());

@@ -5,8 +5,8 @@
 #include <thread>
 #include <vector>
 
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "lib/util/deadline.h"
 #include "lib/util/notification.h"
 
 namespace farfault {
@@ -20,7 +20,7 @@ TEST_CASE("a wait for a condition ends when it holds", "[util][mutex]") {
   const auto play = [&](int parity) {
     for (int i = parity; i < kTurns; i += 2) {
       const MutexLock lock(&mutex);
-      changed.WaitUntil(&mutex, absl::InfiniteFuture(), [&] { return turn == i; });
+      changed.WaitUntil(&mutex, Deadline::Never(), [&] { return turn == i; });
       ++turn;
       changed.NotifyAll();
     }
@@ -35,13 +35,13 @@ TEST_CASE("a wait for a condition ends at its deadline, with the mutex held", "[
   Mutex mutex;
   CondVar changed;
   bool held = false;
-  for (const absl::Time deadline : {absl::InfinitePast(), absl::Now() + absl::Milliseconds(20)}) {
+  for (const Deadline deadline : {Deadline::Now(), Deadline::After(absl::Milliseconds(20))}) {
     int asked = 0;
     {
       const MutexLock lock(&mutex);
       held = true;
       CHECK(!changed.WaitUntil(&mutex, deadline, [&] { return ++asked == 0; }));
-      CHECK(absl::Now() >= deadline);
+      CHECK(deadline.Passed());
       CHECK(held);
       std::thread other([&] {
         const MutexLock second(&mutex);
@@ -58,7 +58,7 @@ TEST_CASE("a wait for a condition ends at its deadline, with the mutex held", "[
     CHECK(asked >= 1);
   }
   const MutexLock lock(&mutex);
-  CHECK(changed.WaitUntil(&mutex, absl::InfinitePast(), [] { return true; }));
+  CHECK(changed.WaitUntil(&mutex, Deadline::Now(), [] { return true; }));
 }
 
 TEST_CASE("readers share, a writer does not", "[util][mutex]") {
@@ -90,7 +90,7 @@ TEST_CASE("a notification is seen by all, with what came before it", "[util][not
   int before = 0;
   Notification notification;
   CHECK(!notification.HasBeenNotified());
-  CHECK(!notification.WaitUntil(absl::Now() + absl::Milliseconds(5)));
+  CHECK(!notification.WaitUntil(Deadline::After(absl::Milliseconds(5))));
   std::vector<std::thread> waiters;
   std::vector<int> seen(4);
   for (int& mine : seen) {
@@ -104,7 +104,7 @@ TEST_CASE("a notification is seen by all, with what came before it", "[util][not
   for (std::thread& waiter : waiters) waiter.join();
   CHECK(seen == std::vector<int>(4, 7));
   CHECK(notification.HasBeenNotified());
-  CHECK(notification.WaitUntil(absl::InfinitePast()));
+  CHECK(notification.WaitUntil(Deadline::Now()));
 }
 
 TEST_CASE("a notification may go as soon as it was seen", "[util][notification]") {

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -76,21 +77,31 @@ TEST_CASE("memory at an address, or not at all", "[util][region]") {
   void* const taken = first->region().base;
   const absl::Status status = OwnedRegion::CreateShared("second", kSmallPage, {.fixed_address = taken}).status();
   CHECK(absl::IsAlreadyExists(status));
-  CHECK_THAT(std::string(status.message()), ContainsSubstring("'second': something is mapped at 0x"));
+  CHECK_THAT(std::string(status.message()),
+             ContainsSubstring("'second': something is mapped at 0x") && ContainsSubstring("unmap that first"));
   *first = OwnedRegion();
   auto second = OwnedRegion::CreateAnonymous("second", kSmallPage, {.fixed_address = taken});
   REQUIRE(second.ok());
   CHECK(second->region().base == taken);
-  CHECK(absl::IsInvalidArgument(
-      OwnedRegion::CreateAnonymous("third", kSmallPage, {.fixed_address = static_cast<std::byte*>(taken) + 1})
-          .status()));
+  const absl::Status unaligned =
+      OwnedRegion::CreateAnonymous("third", kSmallPage, {.fixed_address = static_cast<std::byte*>(taken) + 1}).status();
+  CHECK(absl::IsInvalidArgument(unaligned));
+  CHECK_THAT(std::string(unaligned.message()),
+             ContainsSubstring("is not a multiple of its page size 4096; give one that is, or none"));
 }
 
 TEST_CASE("sizes that cannot be", "[util][region]") {
-  CHECK(absl::IsInvalidArgument(OwnedRegion::CreateShared("ram", 0).status()));
-  CHECK(absl::IsInvalidArgument(OwnedRegion::CreateShared("ram", kSmallPage + 1).status()));
-  CHECK(absl::IsInvalidArgument(OwnedRegion::CreateAnonymous("ram", kSmallPage, {.page_size = kHugePage}).status()));
-  CHECK(absl::IsInvalidArgument(OwnedRegion::CreateAnonymous("ram", kSmallPage, {.page_size = 1 << 14}).status()));
+  const auto refused = [](const absl::Status& status, const std::string& remedy) {
+    INFO(status.ToString());
+    CHECK(absl::IsInvalidArgument(status));
+    CHECK_THAT(std::string(status.message()), ContainsSubstring("memory 'ram'") && ContainsSubstring(remedy));
+  };
+  refused(OwnedRegion::CreateShared("ram", 0).status(), "round the length up to 4096");
+  refused(OwnedRegion::CreateShared("ram", kSmallPage + 1).status(), "round the length up to 8192");
+  refused(OwnedRegion::CreateShared("ram", UINT64_MAX).status(), "round the length up to 18446744073709547520");
+  refused(OwnedRegion::CreateAnonymous("ram", kSmallPage, {.page_size = kHugePage}).status(),
+          "round the length up to 2097152");
+  refused(OwnedRegion::CreateAnonymous("ram", kSmallPage, {.page_size = 1 << 14}).status(), "use 4096 or 2097152");
   const absl::Status status = OwnedRegion::CreateShared("ram", std::uint64_t{1} << 50).status();
   CHECK(absl::IsResourceExhausted(status));
   CHECK_THAT(std::string(status.message()), ContainsSubstring("'ram': 1125899906842624 bytes"));
@@ -121,12 +132,17 @@ TEST_CASE("a file is mapped up to a whole page, and its tail reads as zeros", "[
 
 TEST_CASE("files that cannot be exported", "[util][region]") {
   const ScratchFolder folder;
-  CHECK(absl::IsNotFound(OwnedRegion::OpenFile(folder.File("nowhere")).status()));
-  CHECK(absl::IsInvalidArgument(OwnedRegion::OpenFile(folder.path).status()));
+  const absl::Status nowhere = OwnedRegion::OpenFile(folder.File("nowhere")).status();
+  CHECK(absl::IsNotFound(nowhere));
+  CHECK_THAT(std::string(nowhere.message()), ContainsSubstring("check its name"));
+  const absl::Status is_folder = OwnedRegion::OpenFile(folder.path).status();
+  CHECK(absl::IsInvalidArgument(is_folder));
+  CHECK_THAT(std::string(is_folder.message()), ContainsSubstring("name one that holds the memory's bytes"));
   std::ofstream(folder.File("empty")).flush();
   const absl::Status empty = OwnedRegion::OpenFile(folder.File("empty")).status();
   CHECK(absl::IsInvalidArgument(empty));
-  CHECK_THAT(std::string(empty.message()), ContainsSubstring("is empty"));
+  CHECK_THAT(std::string(empty.message()),
+             ContainsSubstring("is empty: there is nothing to export; name a file that holds"));
   REQUIRE(mkfifo(folder.File("pipe").c_str(), 0600) == 0);
   CHECK(absl::IsInvalidArgument(OwnedRegion::OpenFile(folder.File("pipe")).status()));
   std::ofstream(folder.File("secret")) << "x";
@@ -139,6 +155,20 @@ TEST_CASE("files that cannot be exported", "[util][region]") {
   const absl::Status secret = OwnedRegion::OpenFile(folder.File("secret")).status();
   if (getuid() == 0) REQUIRE(seteuid(0) == 0);
   CHECK(absl::IsPermissionDenied(secret));
+  CHECK_THAT(std::string(secret.message()), ContainsSubstring("let this user read it"));
+}
+
+TEST_CASE("a file is not to blame where too many are open", "[util][region]") {
+  const ScratchFolder folder;
+  std::ofstream(folder.File("image")) << "x";
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
+  const absl::Status status = OwnedRegion::OpenFile(folder.File("image")).status();
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK(absl::IsResourceExhausted(status));
+  CHECK_THAT(std::string(status.message()), ContainsSubstring("raise the limit of open files (ulimit -n)"));
 }
 
 }  // namespace

@@ -9,9 +9,9 @@
 #include <thread>
 #include <vector>
 
-#include "absl/time/clock.h"
 #include "lib/cli/demo/remote_copy.h"
 #include "lib/cli/workload/timeline.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 namespace {
@@ -26,7 +26,8 @@ Line Connect() {
   absl::StatusOr<std::unique_ptr<RoleLink>> coordinator;
   std::thread connecting;
   auto source = AwaitCoordinator("tcp://127.0.0.1:0", [&](const std::string& address) {
-    connecting = std::thread([&, address] { coordinator = ConnectToSource(address, absl::Now() + absl::Seconds(30)); });
+    connecting =
+        std::thread([&, address] { coordinator = ConnectToSource(address, Deadline::After(absl::Seconds(30))); });
   });
   connecting.join();
   REQUIRE(source.ok());
@@ -37,14 +38,14 @@ Line Connect() {
 TEST_CASE("two hosts of the demo meet over TCP") {
   const Line line = Connect();
   REQUIRE(line.coordinator->Send("plan", {{"n", 7}}).ok());
-  const auto plan = line.source->Receive(absl::Now() + absl::Seconds(30));
+  const auto plan = line.source->Receive(Deadline::After(absl::Seconds(30)));
   REQUIRE(plan.ok());
   CHECK((*plan)["n"] == 7);
   CHECK(OwnHost(*line.coordinator).value() == "127.0.0.1");
 }
 
 TEST_CASE("nobody who waits for orders is told with what to start there") {
-  const auto nobody = ConnectToSource("tcp://127.0.0.1:1", absl::Now());
+  const auto nobody = ConnectToSource("tcp://127.0.0.1:1", Deadline::Now());
   CHECK(absl::IsUnavailable(nobody.status()));
   CHECK(nobody.status().ToString().find("farfault demo --role source") != std::string::npos);
 }
@@ -53,11 +54,11 @@ TEST_CASE("clocks are compared to within half a round trip") {
   Line line = Connect();
   constexpr std::int64_t kAhead = 3'600'000'000'000;
   std::thread source([&] {
-    while (line.source->Receive(absl::InfiniteFuture()).ok()) {
+    while (line.source->Receive(Deadline::Never()).ok()) {
       line.source->Send("clock", {{"now", MonotonicNanos() + kAhead}}).IgnoreError();
     }
   });
-  const auto clock = CompareClocks(*line.coordinator, absl::Now() + absl::Seconds(30));
+  const auto clock = CompareClocks(*line.coordinator, Deadline::After(absl::Seconds(30)));
   REQUIRE(clock.ok());
   CHECK(clock->error_ns > 0);
   CHECK(clock->ahead_ns >= kAhead - clock->error_ns);
@@ -76,7 +77,7 @@ TEST_CASE("a remote copy follows what changes, and tells only that") {
     REQUIRE(line.source->Send("end").ok());
     int lines = 0;
     for (;;) {
-      const auto received = line.coordinator->Receive(absl::Now() + absl::Seconds(30));
+      const auto received = line.coordinator->Receive(Deadline::After(absl::Seconds(30)));
       REQUIRE(received.ok());
       if ((*received)["kind"] == "end") return lines;
       REQUIRE(RemoteCopy::Apply(*received, there).ok());

@@ -33,8 +33,11 @@ TEST_CASE("a working set is written and read back", "[cli][pager]") {
   CHECK(read->order == written.order);
   CHECK(CheckWorkingSet(*read, 10, 4096).ok());
   CHECK(absl::IsFailedPrecondition(CheckWorkingSet(*read, 11, 4096)));
-  CHECK(absl::IsNotFound(ReadWorkingSet(file.path + "-missing").status()));
-  CHECK_FALSE(WriteWorkingSet("/nonexistent/ws", written).ok());
+  const absl::Status missing = ReadWorkingSet(file.path + "-missing").status();
+  CHECK(absl::IsNotFound(missing));
+  CHECK_THAT(std::string(missing.message()), Catch::Matchers::ContainsSubstring("check its name and rights"));
+  const absl::Status unwritten = WriteWorkingSet("/nonexistent/ws", written);
+  CHECK_THAT(std::string(unwritten.message()), Catch::Matchers::ContainsSubstring("make its folder first"));
 }
 
 TEST_CASE("files that are no working sets are refused with the line", "[cli][pager]") {

@@ -101,13 +101,13 @@ TEST_CASE("waiting for the state of the devices ends when there is nothing to wa
   }
   SECTION("the session is lost while it is sent") {
     FakeQmp qemu(FakeQmp::Greeting(), Returning({{"query-migrate", {{"status", "active"}}}}));
-    CHECK_THAT(Monitor(qemu).FinishSending(kLong, lost).ToString(), ContainsSubstring("the pager is lost"));
+    CHECK_THAT(Monitor(qemu).WaitUntilSent(kLong, lost).ToString(), ContainsSubstring("the pager is lost"));
   }
   SECTION("it could not be sent") {
     FakeQmp qemu(FakeQmp::Greeting(),
                  Returning({{"query-migrate", {{"status", "failed"}, {"error-desc", "no route to host"}}}}));
     QemuMonitor monitor = Monitor(qemu);
-    const absl::Status sent = monitor.FinishSending(kLong, GoOn);
+    const absl::Status sent = monitor.WaitUntilSent(kLong, GoOn);
     CHECK(absl::IsAborted(sent));
     CHECK_THAT(sent.ToString(), ContainsSubstring("could not send") && ContainsSubstring("no route to host"));
     CHECK(absl::IsAborted(monitor.WaitUntilStopped(kLong).status()));
@@ -152,6 +152,22 @@ TEST_CASE("a guest is stopped by its QEMU, or by us when that does not come to i
     CHECK(stops == 1);
     CHECK_FALSE(stopped_early);
   }
+}
+
+TEST_CASE("the connection of a migration is cut past whatever QEMU is busy with", "[cli][qemu]") {
+  json cut;
+  bool there = true;
+  FakeQmp qemu(FakeQmp::Greeting(), [&](const json& command) {
+    if (!command.contains("exec-oob")) return Lines{FakeQmp::Answer(command)};
+    cut = command;
+    return Lines{there ? FakeQmp::Answer(command) : FakeQmp::Refusal(command, "Instance not found")};
+  });
+  QemuMonitor monitor = Monitor(qemu);
+  CHECK(monitor.BreakOff().ok());
+  CHECK(cut.at("exec-oob") == "yank");
+  CHECK(cut.at("arguments").at("instances").at(0).at("type") == "migration");
+  there = false;
+  CHECK(monitor.BreakOff().ok());
 }
 
 TEST_CASE("drives that read past the page cache are found in whatever QEMU says of them", "[cli][qemu]") {

@@ -1,6 +1,7 @@
 #include "lib/cli/qemu/qmp_client.h"
 
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <string>
 #include <vector>
@@ -89,6 +90,27 @@ TEST_CASE("QEMU's refusals come with its words, and what it cannot do is told ap
   CHECK(absl::IsUnimplemented(client.Execute("new").status()));
   CHECK(absl::IsFailedPrecondition(client.Execute("odd").status()));
   CHECK(client.Execute("stop").ok());
+}
+
+TEST_CASE("a command goes past one that QEMU is busy with, where QEMU can do that", "[cli][qemu]") {
+  const bool can = GENERATE(true, false);
+  json agreed;
+  FakeQmp qemu(can ? FakeQmp::Greeting() : R"({"QMP":{"version":{"qemu":{"major":2}},"capabilities":[]}})",
+               [&agreed](const json& command) {
+                 if (command.value("execute", "") == "qmp_capabilities") agreed = command;
+                 return Lines{FakeQmp::Answer(command, {{"past", command.contains("exec-oob")}})};
+               });
+  QmpClient client = Connected(qemu);
+  const auto past = client.ExecuteOutOfBand("yank", json::object(), kLong);
+  if (can) {
+    REQUIRE(past.ok());
+    CHECK(past->at("past") == true);
+    CHECK(agreed.at("arguments").at("enable") == json{"oob"});
+  } else {
+    CHECK(absl::IsUnimplemented(past.status()));
+    CHECK_FALSE(agreed.contains("arguments"));
+  }
+  CHECK(client.Execute("stop")->at("past") == false);
 }
 
 TEST_CASE("events that come with an answer are kept until somebody waits for them", "[cli][qemu]") {

@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "absl/time/clock.h"
+#include "lib/util/deadline.h"
 #include "test/support/local_transport.h"
 #include "test/support/verbs_ends.h"
 
@@ -38,14 +38,14 @@ Ends MeetOn(Transport& near, Listener& listener, std::size_t rail) {
   Ends ends;
   absl::Status accepted;
   std::thread accept([&] {
-    auto incoming = listener.Accept(absl::Now() + kVerbsPatience);
+    auto incoming = listener.Accept(Deadline::After(kVerbsPatience));
     auto channel = incoming.ok() ? (*incoming)->Accept({}) : incoming.status();
     accepted = channel.status();
     if (!channel.ok()) return;
     ends.came_in_on = (*incoming)->rail();
     ends.far = *std::move(channel);
   });
-  auto connected = near.Connect(listener.address(), {}, {.rail = rail}, absl::Now() + kVerbsPatience);
+  auto connected = near.Connect(listener.address(), {}, {.rail = rail}, Deadline::After(kVerbsPatience));
   if (!connected.ok()) listener.Close();
   accept.join();
   INFO(connected.status().ToString() << ", " << accepted.ToString());
@@ -159,7 +159,7 @@ TEST_CASE("a listener tells all of its ports, and listens at each until it is cl
   CHECK(Mentions(taken.status(), "rail 1 of 2"));
   world.listener->Close();
   for (std::size_t rail = 0; rail < 2; ++rail) {
-    const auto refused = world.near->Connect(address, {}, {.rail = rail}, absl::Now() + kVerbsPatience);
+    const auto refused = world.near->Connect(address, {}, {.rail = rail}, Deadline::After(kVerbsPatience));
     CHECK(absl::IsUnavailable(refused.status()));
     CHECK(Mentions(refused.status(), "rail " + std::to_string(rail + 1) + " of 2"));
   }
@@ -167,7 +167,7 @@ TEST_CASE("a listener tells all of its ports, and listens at each until it is cl
 
 TEST_CASE("an address with another number of rails, or a rail that there is not, is refused") {
   const World world;
-  const absl::Time soon = absl::Now() + absl::Seconds(5);
+  const Deadline soon = Deadline::After(absl::Seconds(5));
   const auto fewer = world.near->Connect("tcp://127.0.0.1:1", {}, {}, soon);
   CHECK(absl::IsInvalidArgument(fewer.status()));
   CHECK(Mentions(fewer.status(), "has 1 rails and not the 2 of its transport"));

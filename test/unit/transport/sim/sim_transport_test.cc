@@ -11,7 +11,9 @@
 #include <thread>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "lib/transport/sim/sim_fabric.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 namespace {
@@ -33,11 +35,11 @@ class Sides {
     auto listener = far_transport->Listen(address);
     REQUIRE(listener.ok());
     std::thread acceptor([&] {
-      auto incoming = (*listener)->Accept(absl::Now() + absl::Seconds(10));
+      auto incoming = (*listener)->Accept(Deadline::After(absl::Seconds(10)));
       far_channel = *(*incoming)->Accept({.name = "test"});
     });
     PrivateData hello{};
-    auto channel = near_transport->Connect(address, hello, {.name = "test"}, absl::Now() + absl::Seconds(10));
+    auto channel = near_transport->Connect(address, hello, {.name = "test"}, Deadline::After(absl::Seconds(10)));
     acceptor.join();
     REQUIRE(channel.ok());
     near_channel = *std::move(channel);
@@ -148,7 +150,7 @@ TEST_CASE("sim: the script refuses a connection and breaks a channel after some 
   (*fabric)->AddFault({.kind = SimFault::Kind::kRefuseConnect, .channel = "refused"});
   Sides sides("sim://scripted", RemoteAccess::kReadWrite);
   const auto refused =
-      sides.near_transport->Connect("sim://scripted", {}, {.name = "refused"}, absl::Now() + absl::Seconds(1));
+      sides.near_transport->Connect("sim://scripted", {}, {.name = "refused"}, Deadline::After(absl::Seconds(1)));
   CHECK(refused.status().code() == absl::StatusCode::kUnavailable);
   (*fabric)->AddFault({.kind = SimFault::Kind::kBreak, .channel = "test", .after_requests = 3});
   REQUIRE(sides.near_channel->Post(sides.Request(Opcode::kRead, 1, 0, 8)) == PostResult::kOk);

@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "lib/transport/tcp/tcp_address.h"
 #include "lib/transport/tcp/tcp_frame.h"
+#include "lib/util/deadline.h"
 
 namespace farfault {
 namespace {
@@ -62,7 +63,7 @@ RawConnection::RawConnection(const ChannelOptions& options) {
   listener = *std::move(listening);
   peer = std::make_unique<RawPeer>(listener->address());
   peer->SendStruct(TcpHello{});
-  auto incoming = listener->Accept(absl::Now() + kPatience);
+  auto incoming = listener->Accept(Deadline::After(kPatience));
   REQUIRE(incoming.ok());
   auto accepted = (*incoming)->Accept(options);
   REQUIRE(accepted.ok());

@@ -12,6 +12,7 @@
 
 #include "absl/time/clock.h"
 #include "lib/transport/tcp/tcp_frame.h"
+#include "lib/util/deadline.h"
 #include "lib/util/splitmix.h"
 #include "test/unit/transport/tcp/raw_peer.h"
 
@@ -119,12 +120,12 @@ TEST_CASE("slots of unsignalled requests come free by themselves") {
   REQUIRE(listener.ok());
   absl::StatusOr<std::unique_ptr<Channel>> target = absl::UnknownError("not run");
   std::thread accept([&] {
-    const auto incoming = (*listener)->Accept(absl::Now() + absl::Seconds(30));
+    const auto incoming = (*listener)->Accept(Deadline::After(absl::Seconds(30)));
     if (incoming.ok()) target = (*incoming)->Accept({});
   });
   const auto channel = (*transport)
                            ->Connect((*listener)->address(), {}, {.service = Service::kPolled, .send_slots = 8},
-                                     absl::Now() + absl::Seconds(30));
+                                     Deadline::After(absl::Seconds(30)));
   accept.join();
   REQUIRE(channel.ok());
   std::vector<std::byte> memory(64);

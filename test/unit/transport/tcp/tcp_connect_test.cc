@@ -8,8 +8,9 @@
 #include <string_view>
 #include <thread>
 
-#include "absl/time/clock.h"
+#include "lib/transport/connect_error.h"
 #include "lib/transport/tcp/tcp_frame.h"
+#include "lib/util/deadline.h"
 #include "lib/util/status_text.h"
 
 namespace farfault {
@@ -50,7 +51,7 @@ absl::Status ConnectToServer(std::string_view answer) {
     answered = recv(peer.get(), &hello, sizeof(hello), MSG_WAITALL) == sizeof(hello) &&
                send(peer.get(), answer.data(), answer.size(), 0) == static_cast<ssize_t>(answer.size());
   });
-  const auto connection = ConnectTcp(server.address(), {}, absl::Now() + kPatience);
+  const auto connection = ConnectTcp(server.address(), {}, Deadline::After(kPatience));
   serve.join();
   return answered ? connection.status() : absl::InternalError("the server of this test could not answer");
 }
@@ -67,6 +68,7 @@ TEST_CASE("what answers a hello decides what Connect says") {
     CHECK(absl::IsFailedPrecondition(status));
     CHECK(Mentions(status, "version 9"));
     CHECK(Mentions(status, "version " + std::to_string(kTcpWireVersion)));
+    CHECK(Mentions(status, "use the same version of farfault on both hosts"));
   }
   SECTION("another version that does not mind") {
     CHECK(absl::IsFailedPrecondition(ConnectToServer(Bytes({.version = 9, .answer = TcpAnswer::kAccepted}))));
@@ -75,12 +77,23 @@ TEST_CASE("what answers a hello decides what Connect says") {
     const absl::Status status = ConnectToServer("HTTP/1.1 400 Bad Request\r\n");
     CHECK(absl::IsFailedPrecondition(status));
     CHECK(Mentions(status, "not farfault"));
+    CHECK(Mentions(status, "check the port"));
   }
-  SECTION("nothing") { CHECK(absl::IsUnavailable(ConnectToServer(""))); }
+  SECTION("nothing") {
+    const absl::Status status = ConnectToServer("");
+    CHECK(absl::IsUnavailable(status));
+    CHECK(!IsNobodyListens(status));
+    CHECK(Mentions(status, "closed the connection without an answer"));
+    CHECK(Mentions(status, "check the port"));
+  }
   SECTION("half an answer") {
     CHECK(absl::IsUnavailable(ConnectToServer(std::string_view(kTcpMagic.data(), kTcpMagic.size()))));
   }
-  SECTION("a rejection") { CHECK(absl::IsPermissionDenied(ConnectToServer(Bytes({.answer = TcpAnswer::kRejected})))); }
+  SECTION("a rejection") {
+    const absl::Status status = ConnectToServer(Bytes({.answer = TcpAnswer::kRejected}));
+    CHECK(absl::IsPermissionDenied(status));
+    CHECK(Mentions(status, "check the port, and that both ends are of the same session"));
+  }
   SECTION("an answer that does not exist") {
     CHECK(absl::IsFailedPrecondition(ConnectToServer(Bytes({.answer = static_cast<TcpAnswer>(77)}))));
   }
@@ -88,14 +101,14 @@ TEST_CASE("what answers a hello decides what Connect says") {
 }
 
 TEST_CASE("port 0 is for listeners only") {
-  CHECK(absl::IsInvalidArgument(ConnectTcp({"127.0.0.1", 0}, {}, absl::InfiniteFuture()).status()));
+  CHECK(absl::IsInvalidArgument(ConnectTcp({"127.0.0.1", 0}, {}, Deadline::Never()).status()));
 }
 
 TEST_CASE("a host that swallows everything costs no more than the deadline") {
   // A listener with a full backlog answers no further connection attempt.
   const LoopbackServer server(0);
   for (int i = 0; i < 3; ++i) {
-    CHECK(absl::IsDeadlineExceeded(ConnectTcp(server.address(), {}, absl::Now() + absl::Milliseconds(30)).status()));
+    CHECK(absl::IsDeadlineExceeded(ConnectTcp(server.address(), {}, Deadline::After(absl::Milliseconds(30))).status()));
   }
 }
 

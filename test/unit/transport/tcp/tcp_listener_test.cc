@@ -9,6 +9,7 @@
 
 #include "absl/time/clock.h"
 #include "lib/transport/tcp/tcp_frame.h"
+#include "lib/util/deadline.h"
 #include "test/unit/transport/tcp/raw_peer.h"
 
 namespace farfault {
@@ -30,11 +31,11 @@ struct Fixture {
   bool Connects(absl::Duration* took = nullptr) const {
     bool accepted = false;
     std::thread accept([&] {
-      const auto incoming = listener->Accept(absl::Now() + kPatience);
+      const auto incoming = listener->Accept(Deadline::After(kPatience));
       accepted = incoming.ok() && (*incoming)->Accept({}).ok();
     });
     const absl::Time began = absl::Now();
-    const bool connected = transport->Connect(listener->address(), {}, {}, began + kPatience).ok();
+    const bool connected = transport->Connect(listener->address(), {}, {}, Deadline::After(kPatience)).ok();
     if (took != nullptr) *took = absl::Now() - began;
     if (!connected) listener->Close();
     accept.join();
@@ -84,7 +85,7 @@ TEST_CASE("a stranger is shown out as soon as its first bytes are wrong") {
   const Fixture f;
   const RawPeer peer(f.listener->address());
   peer.Send("SSH-2.0-");
-  CHECK(absl::IsDeadlineExceeded(f.listener->Accept(absl::Now() + absl::Milliseconds(200)).status()));
+  CHECK(absl::IsDeadlineExceeded(f.listener->Accept(Deadline::After(absl::Milliseconds(200))).status()));
   CHECK(peer.SeesEnd());
 }
 
@@ -95,10 +96,10 @@ TEST_CASE("a hello may come in pieces") {
   hello.private_data[55] = std::byte{7};
   const auto bytes = std::as_bytes(std::span(&hello, 1));
   for (std::size_t i = 0; i < bytes.size(); i += 9) {
-    CHECK(!f.listener->Accept(absl::Now() + absl::Milliseconds(2)).ok());
+    CHECK(!f.listener->Accept(Deadline::After(absl::Milliseconds(2))).ok());
     peer.Send(bytes.subspan(i, std::min<std::size_t>(9, bytes.size() - i)));
   }
-  const auto incoming = f.listener->Accept(absl::Now() + kPatience);
+  const auto incoming = f.listener->Accept(Deadline::After(kPatience));
   REQUIRE(incoming.ok());
   CHECK((*incoming)->private_data()[55] == std::byte{7});
   CHECK((*incoming)->peer().rfind("tcp://127.0.0.1:", 0) == 0);
@@ -112,7 +113,7 @@ TEST_CASE("a peer of another version is told which one this side speaks") {
   hello.size = 500;
   peer.SendStruct(hello);
   peer.Send(std::string(500 - sizeof(hello), 'x'));
-  CHECK(absl::IsDeadlineExceeded(f.listener->Accept(absl::Now() + absl::Milliseconds(200)).status()));
+  CHECK(absl::IsDeadlineExceeded(f.listener->Accept(Deadline::After(absl::Milliseconds(200))).status()));
   const std::vector<std::byte> bytes = peer.Receive(sizeof(TcpHelloReply));
   REQUIRE(bytes.size() == sizeof(TcpHelloReply));
   TcpHelloReply reply;
@@ -135,7 +136,7 @@ TEST_CASE("a listener of IPv6 wildcards takes IPv4 as well") {
   const std::string port = (*listener)->address().substr(std::string_view("tcp://[::]:").size());
   const RawPeer peer("tcp://127.0.0.1:" + port);
   peer.SendStruct(TcpHello{});
-  CHECK((*listener)->Accept(absl::Now() + kPatience).ok());
+  CHECK((*listener)->Accept(Deadline::After(kPatience)).ok());
 }
 
 TEST_CASE("listening where this host has no address says so") {

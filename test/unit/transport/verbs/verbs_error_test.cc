@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lib/transport/connect_error.h"
 #include "lib/transport/verbs/port_trouble.h"
 #include "lib/transport/verbs/verbs_failure.h"
 
@@ -53,6 +54,7 @@ absl::Status Rejection(int reason, std::string_view data = {}) {
 
 TEST_CASE("only the peer's own word is a rejection for good") {
   CHECK(absl::IsPermissionDenied(Rejection(28, kRejection)));
+  CHECK(Mentions(Rejection(28, kRejection), "check the port"));
   // The private data of InfiniBand is padded with zeros.
   CHECK(absl::IsPermissionDenied(Rejection(28, std::string(kRejection) + std::string(100, '\0'))));
   CHECK(absl::IsUnavailable(Rejection(28)));
@@ -60,6 +62,8 @@ TEST_CASE("only the peer's own word is a rejection for good") {
   for (const int reason : {1, 3, 4, 8, 10, 99, -ECONNREFUSED}) CHECK(absl::IsUnavailable(Rejection(reason)));
   CHECK(Mentions(Rejection(8), "nobody listens"));
   CHECK(Mentions(Rejection(-ECONNREFUSED), "nobody listens"));
+  for (const int reason : {1, 3, 4, 10, 28, 99}) CHECK(!IsNobodyListens(Rejection(reason)));
+  for (const int reason : {8, -ECONNREFUSED}) CHECK(IsNobodyListens(Rejection(reason)));
   CHECK(IsStale(RDMA_CM_EVENT_REJECTED, 10));
   CHECK(!IsStale(RDMA_CM_EVENT_REJECTED, 8));
   CHECK(!IsStale(RDMA_CM_EVENT_UNREACHABLE, 10));
