@@ -36,6 +36,7 @@ void RunListReceiver::LoseChannel(const Channel& channel) {
 }
 
 void RunListReceiver::Refuse(std::string_view what) {
+  refused_ = true;
   Fail(absl::DataLossError(fmt::format("the source sent {}", what)));
 }
 
@@ -60,6 +61,7 @@ bool RunListReceiver::Start() {
 }
 
 bool RunListReceiver::Next() {
+  if (refused_) return false;
   if (current_.run.count > 0) return true;
   if (open_) return TakeEntry();
   for (std::size_t tried = 0; tried < receivers_.size(); ++tried) {

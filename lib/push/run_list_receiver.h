@@ -47,7 +47,8 @@ class RunListReceiver {
   /// Posts the receives. False: a channel is broken.
   bool Start();
 
-  /// Looks for the next run. True: `current()` is valid until Advance has taken all its pages.
+  /// Looks for the next run. True: `current()` is valid until Advance has taken all its pages. Behind what makes no
+  /// sense there is none, whatever else has come.
   bool Next();
   const Arrival& current() const { return current_; }
   /// The first `pages` pages of `current()` have been dealt with.
@@ -91,6 +92,7 @@ class RunListReceiver {
   std::size_t next_entry_ = 0;
   Arrival current_;
   absl::Status failure_;
+  bool refused_ = false;
 };
 
 }  // namespace farfault

@@ -20,32 +20,14 @@ namespace {
 
 constexpr absl::Duration kFirstRetry = absl::Milliseconds(20);
 constexpr absl::Duration kLongestRetry = absl::Milliseconds(500);
-constexpr absl::Duration kFarewell = absl::Seconds(1);
 // How often the listener is left to see what candidates have said, while there are any.
 constexpr absl::Duration kLookAround = absl::Milliseconds(2);
 constexpr absl::Duration kTroubleCheck = absl::Seconds(1);
-constexpr absl::Duration kPeerCheck = absl::Milliseconds(20);
 constexpr std::size_t kMostCandidates = 64;
 constexpr std::uint32_t kControlSlots = 32;
 constexpr ChannelOptions kControlChannel{
     .service = Service::kPolled, .send_slots = kControlSlots, .receive_slots = kControlSlots, .name = "control"};
-static_assert(kMaxRails <= kMaxPushChannels);
-constexpr std::uint32_t kDemandSlots = 4096;
-constexpr std::uint32_t kPushSlots = 1088;  // All run lists of a pusher at their fullest.
-
 constexpr std::size_t kMostAttemptsTold = 32;
-
-// Of a peer that goes on to say why it refuses, or that has left since it answered.
-absl::Status WithReason(ControlLink& link, const absl::Status& refusal) {
-  if (absl::IsUnavailable(refusal)) {
-    return absl::UnavailableError(fmt::format(
-        "{}; should the peer have ended since it answered, see there why, then begin again", StatusText(refusal)));
-  }
-  if (!absl::IsPermissionDenied(refusal)) return refusal;
-  const auto reason = WaitForMessage(link, "reason", Deadline::After(kFarewell));
-  const bool tells = absl::IsFailedPrecondition(reason.status()) || absl::IsUnavailable(reason.status());
-  return tells ? reason.status() : refusal;
-}
 
 bool MayHaveVanished(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsDataLoss(status);
@@ -225,13 +207,20 @@ absl::Status Rendezvous::AcceptControl(Deadline deadline) {
   do {
     auto incoming = listener_->Accept(deadline);
     if (!incoming.ok()) return incoming.status();
-    const std::optional<ChannelTicket> ticket = DecodeTicket((*incoming)->private_data());
-    // Anything else is rejected by letting go of it: data channels of a session that failed, or strangers.
-    if (!ticket || ticket->kind != ChannelKind::kControl) continue;
-    auto accepted = (*incoming)->Accept(kControlChannel);
-    if (accepted.ok()) return AddCandidate(*std::move(accepted), (*incoming)->rail());
+    const auto admitted = Admit(**incoming);
+    if (!admitted.ok() || *admitted) return admitted.status();
   } while (!deadline.Passed());
   return absl::DeadlineExceededError("no peer came in time");
+}
+
+// Anything else is rejected by letting go of it: data channels of a session that failed, or strangers.
+absl::StatusOr<bool> Rendezvous::Admit(IncomingChannel& incoming) {
+  const std::optional<ChannelTicket> ticket = DecodeTicket(incoming.private_data());
+  if (!ticket || ticket->kind != ChannelKind::kControl) return false;
+  auto accepted = incoming.Accept(kControlChannel);
+  if (!accepted.ok()) return false;
+  if (absl::Status added = AddCandidate(*std::move(accepted), incoming.rail()); !added.ok()) return added;
+  return true;
 }
 
 absl::StatusOr<Connection> Rendezvous::Wrap(std::unique_ptr<Channel> control) {
@@ -248,72 +237,6 @@ absl::StatusOr<Connection> Rendezvous::Wrap(std::unique_ptr<Channel> control) {
   connection.link = std::make_unique<ControlLink>(*connection.control, connection.control_buffers.bytes(),
                                                   connection.control_buffers.local_key());
   return connection;
-}
-
-ChannelOptions Rendezvous::DataOptions(ChannelKind kind) const {
-  // Whoever is reached by one-sided requests that must not wait for its own thread gets a serving thread.
-  if (kind == ChannelKind::kDemand) {
-    return {.service = role_ == Role::kSource ? Service::kThread : Service::kPolled,
-            .urgent = true,
-            .send_slots = kDemandSlots,
-            .receive_slots = 1,
-            .name = "demand"};
-  }
-  return {.service = role_ == Role::kSource ? Service::kPolled : Service::kThread,
-          .send_slots = kPushSlots,
-          .receive_slots = RunListReceiver::kReceivesPerChannel,
-          .name = "push"};
-}
-
-absl::StatusOr<std::unique_ptr<Channel>> Rendezvous::OpenDataChannel(const ChannelTicket& ticket, Deadline deadline) {
-  ChannelOptions options = DataOptions(ticket.kind);
-  options.rail = RailOf(ticket);
-  return transport_->Connect(options_.connect, EncodeTicket(ticket), options, deadline);
-}
-
-// Others may knock meanwhile: they are let in as candidates, in case this peer turns out to be gone.
-absl::StatusOr<std::unique_ptr<Channel>> Rendezvous::AcceptDataChannel(ControlLink& link, const ChannelTicket& expected,
-                                                                       Deadline deadline) {
-  while (!deadline.Passed()) {
-    if (!link.StillConnected()) return absl::UnavailableError("the peer left before it had opened its data channels");
-    auto incoming = listener_->Accept(std::min(deadline, Deadline::After(kPeerCheck)));
-    if (absl::IsDeadlineExceeded(incoming.status())) continue;
-    if (!incoming.ok()) return incoming.status();
-    const std::optional<ChannelTicket> ticket = DecodeTicket((*incoming)->private_data());
-    if (ticket && ticket->kind == expected.kind && ticket->index == expected.index && ticket->token == expected.token) {
-      const std::size_t rail = (*incoming)->rail();
-      if (rail != RailOf(expected)) return WrongRail(rail, RailOf(expected));
-      return (*incoming)->Accept(DataOptions(expected.kind));
-    }
-    if (!ticket || ticket->kind != ChannelKind::kControl) continue;
-    if (auto control = (*incoming)->Accept(kControlChannel); control.ok()) {
-      const std::size_t rail = (*incoming)->rail();
-      if (absl::Status added = AddCandidate(*std::move(control), rail); !added.ok()) return added;
-    }
-  }
-  return absl::DeadlineExceededError("the peer is authenticated but did not open its data channels in time");
-}
-
-absl::Status Rendezvous::OpenDataChannels(Connection& connection) {
-  const Deadline deadline = Deadline::After(options_.handshake_timeout);
-  const bool source = role_ == Role::kSource;
-  ChannelTicket ticket;
-  ticket.token = MakeToken(options_.pre_shared_key, source ? connection.own_hello : connection.peer_hello,
-                           source ? connection.peer_hello : connection.own_hello);
-  const auto open = [&](ChannelKind kind, std::size_t count, std::vector<std::unique_ptr<Channel>>& channels) {
-    ticket.kind = kind;
-    for (std::size_t i = 0; i < count; ++i) {
-      ticket.index = static_cast<std::uint8_t>(i);
-      auto channel =
-          listening() ? AcceptDataChannel(*connection.link, ticket, deadline) : OpenDataChannel(ticket, deadline);
-      if (!channel.ok()) return listening() ? channel.status() : WithReason(*connection.link, channel.status());
-      channels.push_back(*std::move(channel));
-    }
-    return absl::OkStatus();
-  };
-  absl::Status status = open(ChannelKind::kDemand, connection.demand_channels(), connection.demand);
-  if (status.ok()) status = open(ChannelKind::kPush, connection.push_channels(), connection.push);
-  return status;
 }
 
 }  // namespace farfault

@@ -46,6 +46,9 @@ class Rendezvous {
   absl::StatusOr<Connection> Meet(absl::FunctionRef<absl::StatusOr<Agreement>(Connection&)> agree);
 
  private:
+  /// For the last words of a session that fails before it has begun.
+  static constexpr absl::Duration kFarewell = absl::Seconds(1);
+
   Rendezvous(Role role, const SessionOptions& options, EventSink& events, std::unique_ptr<Transport> transport,
              std::unique_ptr<Listener> listener)
       : role_(role),
@@ -61,6 +64,8 @@ class Rendezvous {
   absl::StatusOr<Connection> ConnectPeer(Deadline deadline);
   absl::StatusOr<Connection> AcceptPeer(Deadline deadline);
   absl::Status NobodyCame() const;
+  /// Whether what came in wants to be a peer, and is a candidate now.
+  absl::StatusOr<bool> Admit(IncomingChannel& incoming);
   absl::Status AddCandidate(std::unique_ptr<Channel> control, std::size_t rail);
   absl::Status WrongRail(std::size_t rail, std::size_t right) const;
   std::unique_ptr<Candidate> PollCandidates();

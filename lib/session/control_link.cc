@@ -91,13 +91,13 @@ void ControlLink::SendRuns(MessageType type, std::span<const PageRun> runs) {
   }
 }
 
-void ControlLink::SendFailure(const absl::Status& status) {
+std::vector<std::byte> EncodeFailure(const absl::Status& status) {
   const FailureMessage head{static_cast<std::uint32_t>(status.raw_code())};
   const std::string_view text(status.message().data(), std::min(status.message().size(), kMaxFailureText));
   std::vector<std::byte> payload(sizeof(head) + text.size());
   std::memcpy(payload.data(), &head, sizeof(head));
   std::memcpy(payload.data() + sizeof(head), text.data(), text.size());
-  Send(MessageType::kFailure, payload);
+  return payload;
 }
 
 void ControlLink::PostSends() {

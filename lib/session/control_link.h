@@ -32,6 +32,9 @@ struct ControlMessage {
   }
 };
 
+/// The payload of kFailure.
+std::vector<std::byte> EncodeFailure(const absl::Status& status);
+
 /// Sends and receives messages over the control channel. Never blocks. Control plane: it may allocate. One thread.
 class ControlLink {
  public:
@@ -54,7 +57,7 @@ class ControlLink {
   }
   /// As many messages of `type` as the runs need; none for no runs.
   void SendRuns(MessageType type, std::span<const PageRun> runs);
-  void SendFailure(const absl::Status& status);
+  void SendFailure(const absl::Status& status) { Send(MessageType::kFailure, EncodeFailure(status)); }
 
   /// Makes progress; the next message, if there is one.
   std::optional<ControlMessage> Receive();

@@ -100,8 +100,8 @@ bool DemandArrivals::Take() {
   for (const DemandedPage& page : std::span(demanded).first(count)) {
     if (!progress_.failed()) OnDemanded(page);
   }
-  if (reader_.broken() && progress_.phase() == DestinationPhase::kRunning) {
-    progress_.LoseSource(
+  if (reader_.broken() && progress_.phase() < DestinationPhase::kResident) {
+    progress_.LoseChannel(
         absl::UnavailableError(fmt::format("the demand channel to the source is lost{}", Because(reader_.failure()))));
   }
   return count > 0;

@@ -131,8 +131,10 @@ void DestinationControl::OnHoles(const ControlMessage& message) {
     return progress_.Fail(absl::DataLossError("the source sent holes that make no sense"));
   }
   for (const PageRun& run : *runs) {
-    if (pages_.layout().Contains(run)) continue;
-    return progress_.Fail(absl::DataLossError("the source sent holes outside the memory"));
+    hole_pages_ += run.count;
+    // No page is a hole twice, which bounds what a source can keep us busy with.
+    if (pages_.layout().Contains(run) && hole_pages_ <= pages_.table().size()) continue;
+    return progress_.Fail(absl::DataLossError("the source sent holes that are not in the memory, or twice"));
   }
   holes_ = *std::move(runs);
   next_hole_ = 0;

@@ -66,6 +66,7 @@ class DestinationControl {
   PushCompleteMessage push_complete_;
   std::vector<PageRun> dirty_;
   std::uint64_t dirty_pages_ = 0;
+  std::uint64_t hole_pages_ = 0;
   std::vector<PageRun> holes_;  // Of the last kHoles: still to be entered into the table.
   std::size_t next_hole_ = 0;
 };

@@ -42,17 +42,19 @@ bool DestinationEngine::Poll() {
   }
   bool progress = false;
   const bool running = guest_may_run();
-  if (running) {
-    progress |= demand_.Take();
-    progress |= demand_.RetryUnmapped();
-  }
+  // Before the switchover nothing comes, but a channel that is lost by then must be seen.
+  progress |= demand_.Take();
+  if (running) progress |= demand_.RetryUnmapped();
   progress |= answerer_.Take();
   if (running) progress |= answerer_.AnswerPending();
   if (phase() != Phase::kDone) {
     progress |= push_.Take();
-    progress |= control_.Take();
+    const bool heard = control_.Take();
+    progress_.SettleLoss(heard);
+    progress |= heard;
   }
-  progress |= control_.FinishSwitchOver();
+  // A guest that came now could not be brought the rest of its memory.
+  if (!progress_.losing_source()) progress |= control_.FinishSwitchOver();
   if (running && !progress_.failed()) {
     progress |= ReadAhead();
     progress |= control_.TellWhenResident();

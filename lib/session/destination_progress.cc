@@ -8,6 +8,12 @@
 #include "lib/util/status_text.h"
 
 namespace farfault {
+namespace {
+
+// A source that hung up has left no more messages than fit into the link's receives; one that has not could go on.
+constexpr int kMostRoundsLost = 1024;
+
+}  // namespace
 
 void DestinationProgress::Fail(absl::Status status) {
   if (failed() || (phase_ == DestinationPhase::kDone && all_mapped())) return;
@@ -26,6 +32,15 @@ void DestinationProgress::LoseSource(const absl::Status& why) {
     text += may_have_run ? ": see at the source why it ended" : ": see there why, then begin again";
   }
   Fail(absl::Status(why.code(), text));
+}
+
+void DestinationProgress::LoseChannel(absl::Status why) {
+  if (lost_channel_.ok()) lost_channel_ = std::move(why);
+}
+
+void DestinationProgress::SettleLoss(bool heard) {
+  if (!losing_source() || phase_ >= DestinationPhase::kResident) return;
+  if (!heard || ++rounds_lost_ > kMostRoundsLost) LoseSource(lost_channel_);
 }
 
 }  // namespace farfault

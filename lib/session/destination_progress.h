@@ -48,6 +48,12 @@ class DestinationProgress {
   void Fail(absl::Status status);
   /// The same when it is the source that is lost, or that makes no sense: says where that leaves the guest.
   void LoseSource(const absl::Status& why);
+  /// A data channel is lost. A source that hung up has said why on the control channel, which may not have been read
+  /// yet: the loss becomes a failure with SettleLoss, once there is nothing left to read, as it seems.
+  void LoseChannel(absl::Status why);
+  bool losing_source() const { return !lost_channel_.ok(); }
+  /// Every round. `heard`: something came on the control channel in it.
+  void SettleLoss(bool heard);
 
  private:
   const PageTable& table_;
@@ -55,6 +61,8 @@ class DestinationProgress {
   DestinationPhase phase_ = DestinationPhase::kWaiting;
   const bool ran_before_;
   absl::Status failure_;
+  absl::Status lost_channel_;
+  int rounds_lost_ = 0;
   bool guest_may_run_ = false;
   bool push_expected_ = false;
 };

@@ -23,7 +23,7 @@ PushArrivals::PushArrivals(DestinationPages& pages, DestinationProgress& progres
       answerer_(answerer),
       channels_(push.channels.size()),
       receiver_(pages.layout(), source, pages.placement(), std::move(push)) {
-  if (!receiver_.Start()) progress_.LoseSource(receiver_.failure());
+  if (!receiver_.Start()) progress_.LoseChannel(receiver_.failure());
 }
 
 bool PushArrivals::HasTakenIn(const std::array<std::uint64_t, kMaxPushChannels>& lists_sent) const {
@@ -54,7 +54,8 @@ bool PushArrivals::Take() {
     budget -= std::min(budget, done);
   }
   if (receiver_.broken() && progress_.phase() != DestinationPhase::kResident) {
-    progress_.LoseSource(receiver_.failure());
+    const absl::Status& failure = receiver_.failure();
+    absl::IsUnavailable(failure) ? progress_.LoseChannel(failure) : progress_.LoseSource(failure);
   }
   return progress;
 }

@@ -45,6 +45,9 @@ bool SourceEngine::Poll() {
   if (phase_ == Phase::kSwitchedOver) progress |= TakeHints();
   progress |= pusher_.Poll();
   if (pusher_.broken()) {
+    // A destination that hung up has said why before it did. Each kind of message is welcome once, so this ends.
+    while (!over() && TakeControl()) {
+    }
     Fail(absl::UnavailableError(
         fmt::format("the push channel to the destination is lost{}", Because(pusher_.failure()))));
     return progress;

@@ -78,6 +78,15 @@ TEST_CASE("run lists are handed out run by run and then done", "[push][receiver]
   CHECK(harness.channels[0]->posted().empty());  // Nothing is staged: no credit.
 }
 
+TEST_CASE("nothing is handed out behind a run that makes no sense", "[push][receiver]") {
+  Harness harness;
+  REQUIRE(harness.receiver->Start());
+  REQUIRE(harness.channels[0]->Deliver(RunListMessage(1, {{60, 4}, {3, 4}})));
+  REQUIRE(harness.channels[0]->Deliver(RunListMessage(2, {{8, 4}})));
+  for (int i = 0; i < 4; ++i) CHECK_FALSE(harness.receiver->Next());
+  CHECK(absl::IsDataLoss(harness.receiver->failure()));
+}
+
 TEST_CASE("channels take turns, and each counts its own lists", "[push][receiver]") {
   Harness harness(3);
   REQUIRE(harness.receiver->Start());

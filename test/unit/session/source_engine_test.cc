@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "test/support/destination_harness.h"
 #include "test/support/fill.h"
 #include "test/support/manual_clock.h"
@@ -253,6 +254,17 @@ TEST_CASE("whatever the destination sends at the wrong time fails the session", 
   for (int i = 0; i < 10; ++i) harness.engine.Poll();
   CHECK(harness.engine.phase() == Phase::kFailed);
   CHECK(harness.engine.Stats().pages_sent == sent);
+}
+
+TEST_CASE("a destination that hangs up is quoted, whichever channel is seen to be lost first", "[source]") {
+  Harness harness;
+  harness.Send(MessageType::kMayActivate);
+  harness.Send(MessageType::kFailure, EncodeFailure(absl::ResourceExhaustedError("the cable was sold")));
+  harness.push.channels[0]->Break();
+  for (int i = 0; i < 10; ++i) harness.engine.Poll();
+  INFO(harness.engine.failure().ToString());
+  CHECK(absl::IsResourceExhausted(harness.engine.failure()));
+  CHECK(absl::StrContains(harness.engine.failure().message(), "the cable was sold"));
 }
 
 TEST_CASE("the source keeps less than three bytes per page", "[source]") {

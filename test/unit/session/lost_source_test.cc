@@ -1,0 +1,104 @@
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+#include <span>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "lib/session/destination_engine.h"
+#include "test/support/destination_harness.h"
+
+// What a destination makes of a source that hangs up, breaks, or makes no sense.
+namespace farfault {
+namespace {
+
+using Phase = DestinationPhase;
+
+void SendFailure(DestinationHarness& harness, const absl::Status& status) {
+  harness.Send(MessageType::kFailure, EncodeFailure(status));
+}
+
+TEST_CASE("a lost source leaves the guest there only when it has not run here", "[destination]") {
+  const bool ran_before = GENERATE(false, true);
+  DestinationHarness harness({.runs_early = ran_before});
+  bool runs_here = ran_before;
+  SECTION("before the switchover, with the control channel") { harness.control.Break(); }
+  SECTION("before the switchover, with the push channel") { harness.push[0]->Break(); }
+  SECTION("after it") {
+    harness.Activate(true);
+    harness.demand.Break();
+    runs_here = true;
+  }
+  for (int i = 0; i < 20; ++i) harness.engine->Poll();
+  const std::string text(harness.engine->failure().message());
+  INFO(text);
+  CHECK(absl::StrContains(text, "may go on at the source") == !runs_here);
+  CHECK(absl::StrContains(text, "then begin again") == !runs_here);
+  CHECK(absl::StrContains(text, "stay parked: see at the source why it ended") == runs_here);
+}
+
+TEST_CASE("a source that hangs up is quoted, whichever channel is seen to be lost first", "[destination]") {
+  const bool running = GENERATE(false, true);
+  CAPTURE(running);
+  DestinationHarness harness({});
+  if (running) {
+    harness.Activate(true);
+    harness.SendRuns(MessageType::kHoles, {{60, 4}});
+  }
+  SendFailure(harness, absl::ResourceExhaustedError("the cable was sold"));
+  harness.push[0]->Break();
+  if (running) harness.demand.Break();
+  for (int i = 0; i < 20; ++i) harness.engine->Poll();
+  INFO(harness.engine->failure().ToString());
+  CHECK(absl::IsResourceExhausted(harness.engine->failure()));
+  CHECK(absl::StrContains(harness.engine->failure().message(), "the cable was sold"));
+}
+
+TEST_CASE("a lost channel is not hushed up by a source that goes on talking", "[destination]") {
+  DestinationHarness harness({});
+  harness.push[0]->Break();
+  int rounds = 0;
+  for (; rounds < 100'000 && harness.engine->phase() == Phase::kWaiting; ++rounds) {
+    harness.Send(MessageType::kDirtyRuns);
+    harness.engine->Poll();
+  }
+  CHECK(harness.engine->phase() == Phase::kFailed);
+  CHECK(absl::StrContains(harness.engine->failure().message(), "push channel"));
+}
+
+TEST_CASE("what makes no sense is nonsense, whatever else the source says", "[destination]") {
+  DestinationHarness harness({});
+  harness.Activate(true);
+  REQUIRE(harness.push[0]->Deliver(std::as_bytes(std::span("garbage"))));
+  harness.SendRuns(MessageType::kHoles, {{60, 4}});
+  harness.control.Break();
+  for (int i = 0; i < 20; ++i) harness.engine->Poll();
+  CHECK(absl::IsDataLoss(harness.engine->failure()));
+}
+
+TEST_CASE("a guest is not taken over from a source that is lost", "[destination]") {
+  DestinationHarness harness({});
+  harness.engine->AllowActivation();
+  harness.SendRuns(MessageType::kDirtyRuns, {{0, 4}});
+  harness.SendSwitchOver(true);
+  SECTION("with its push channel") { harness.push[0]->Break(); }
+  SECTION("with its demand channel") { harness.demand.Break(); }
+  for (int i = 0; i < 20; ++i) harness.engine->Poll();
+  CHECK(harness.engine->phase() == Phase::kFailed);
+  CHECK_FALSE(harness.engine->guest_may_run());
+  CHECK(absl::StrContains(harness.engine->failure().message(), "may go on at the source"));
+}
+
+TEST_CASE("whose source makes no sense is not told to begin again", "[destination]") {
+  DestinationHarness harness({});
+  SECTION("on the control channel") { REQUIRE(harness.control.Deliver(std::as_bytes(std::span("garbage")))); }
+  SECTION("on a push channel") { REQUIRE(harness.push[0]->Deliver(std::as_bytes(std::span("garbage")))); }
+  for (int i = 0; i < 20; ++i) harness.engine->Poll();
+  const absl::Status& failure = harness.engine->failure();
+  INFO(failure.ToString());
+  CHECK(absl::IsDataLoss(failure));
+  CHECK(absl::StrContains(failure.message(), "may go on at the source"));
+  CHECK_FALSE(absl::StrContains(failure.message(), "begin again"));
+}
+
+}  // namespace
+}  // namespace farfault
