@@ -56,6 +56,27 @@ TEST_CASE("a guest that is moved by demand paging alone has every word right") {
   CheckRunsWell(*destination, 1);
 }
 
+TEST_CASE(
+    "a guest with a balloon moves with a word of warning, and is not pre-paged past a drive that hides its reads") {
+  Scene scene;
+  const std::vector<std::string> devices = {"-device", "virtio-balloon-pci,id=balloon", "-drive",
+                                            "if=none,id=hidden,driver=null-co,cache=none"};
+  QemuMachine::Spec source_spec = scene.Spec("source");
+  source_spec.more_options.insert(source_spec.more_options.end(), devices.begin(), devices.end());
+  QemuMachine::Spec destination_spec = scene.Spec("destination");
+  destination_spec.more_options.insert(destination_spec.more_options.end(), devices.begin(), devices.end());
+  auto source = scene.StartGuest(source_spec);
+  auto pager = scene.StartPager();
+  auto destination = scene.StartDestination(destination_spec, *pager);
+  auto migration = scene.Migrate(*source, *destination, {"--prepage-time", "500ms"});
+  const nlohmann::json report = RequireMoved(*migration, *destination);
+  INFO(migration->Err());
+  CHECK(report.at("pages_prepaged") == 0);
+  CHECK(migration->Err().find("balloon (virtio-balloon-pci) may give memory back") != std::string::npos);
+  CHECK(migration->Err().find("nothing is pre-paged: ") != std::string::npos);
+  CheckRunsWell(*destination, 1);
+}
+
 TEST_CASE("a guest whose RAM is on hugetlbfs moves in huge pages", "[serial]") {
   constexpr std::uint64_t kMachinePages = 64;
   const auto pool = HugePagePool::Provide(2 * kMachinePages);

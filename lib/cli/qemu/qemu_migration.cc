@@ -20,11 +20,6 @@ constexpr absl::Duration kQuitPatience = absl::Seconds(5);
 // Of one that may wait for memory which nobody brings, and for which the guest waits at the source.
 constexpr absl::Duration kDeafQuitPatience = absl::Milliseconds(500);
 
-absl::Status Differ(std::string_view what, const auto& source, const auto& destination, std::string_view remedy) {
-  return absl::FailedPreconditionError(
-      fmt::format("the two QEMUs differ in {}: source {}, destination {}. {}", what, source, destination, remedy));
-}
-
 }  // namespace
 
 RamServerOptions ServerOptions(const QemuMigrationOptions& options) {
@@ -81,40 +76,6 @@ absl::Status QemuMigration::Connect() {
   return absl::OkStatus();
 }
 
-absl::Status QemuMigration::CheckEnds() {
-  auto source = source_->Describe();
-  if (!source.ok()) return source.status();
-  const auto destination = destination_->Describe();
-  if (!destination.ok()) return destination.status();
-  if (source->type != destination->type) {
-    return Differ("the machine type", source->type, destination->type,
-                  "Name the source's with its version: -machine pc-q35-7.2,…");
-  }
-  if (source->bytes != destination->bytes) {
-    return Differ("the size of the RAM", source->bytes, destination->bytes, "Give both the same size= and -m");
-  }
-  if (destination->prealloc) {
-    return absl::FailedPreconditionError(
-        "the destination's memory backend says prealloc=on: QEMU would wait there for pages that come only after the "
-        "switchover. Leave it out; farfault populates the file itself");
-  }
-  const auto running = source_->RunState();
-  if (!running.ok()) return running.status();
-  if (*running != "running" && *running != "paused") {
-    return absl::FailedPreconditionError(
-        fmt::format("the source's guest is '{}': only one that is running or paused can be moved", *running));
-  }
-  const auto waiting = destination_->RunState();
-  if (!waiting.ok()) return waiting.status();
-  if (*waiting != "inmigrate") {
-    return absl::FailedPreconditionError(fmt::format(
-        "the destination's QEMU is '{}' and does not wait for a guest: start it with -incoming defer", *waiting));
-  }
-  machine_ = *std::move(source);
-  report_.ram_bytes = machine_.bytes;
-  return absl::OkStatus();
-}
-
 absl::StatusOr<GuestMemory> QemuMigration::SourceMemory() {
   if (options_.agent.empty()) return server_.MapFile(machine_.ram_path);
   auto tracked = AskForRam(options_.agent, kConnectPatience);
@@ -158,6 +119,11 @@ absl::Status QemuMigration::PrePage() {
         "nothing is pre-paged: {} read past the page cache (cache=none, cache.direct=on), straight into RAM and "
         "unseen by dirty tracking",
         *direct));
+    return absl::OkStatus();
+  }
+  if (!unseen_writers_.empty()) {
+    server_.Hint(fmt::format(
+        "nothing is pre-paged: processes of their own write to RAM for {}, unseen by dirty tracking", unseen_writers_));
     return absl::OkStatus();
   }
   PrePageBudget budget;

@@ -80,6 +80,7 @@ class QemuMigration {
   absl::Status Prepare();
   absl::Status Connect();
   absl::Status CheckEnds();
+  absl::Status CheckDevices();
   absl::Status OpenSession();
   absl::StatusOr<GuestMemory> SourceMemory();
   absl::Status CheckAgent() const;
@@ -99,6 +100,7 @@ class QemuMigration {
   std::optional<QemuMonitor> source_;
   std::optional<QemuMonitor> destination_;
   MachineFacts machine_;
+  std::string unseen_writers_;  // Devices whose writes to RAM no dirty tracking sees.
   RamServer server_;
   std::optional<TrackedRam> tracked_;
   std::unique_ptr<SourceSession> session_;

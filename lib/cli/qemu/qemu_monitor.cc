@@ -34,6 +34,13 @@ bool Flag(const json& object, const char* key) {
   return found != object.end() && found->is_boolean() && found->get<bool>();
 }
 
+std::string* KindOf(std::string_view type, GuestDevices& devices) {
+  if (type.starts_with("vfio-") || type.starts_with("vhost-vdpa-")) return &devices.passed_through;
+  if (type.starts_with("vhost-user-")) return &devices.unseen_writers;
+  if (type.starts_with("virtio-balloon") || type.starts_with("virtio-mem-")) return &devices.shrinking;
+  return nullptr;
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> QemuMonitor::MemoryPath(const std::string& backend) {
@@ -107,6 +114,23 @@ absl::StatusOr<std::string> QemuMonitor::DirectDrives() {
     names += Text(inserted, "node-name");
   }
   return names;
+}
+
+absl::StatusOr<GuestDevices> QemuMonitor::Devices() {
+  GuestDevices devices;
+  for (const char* const parent : {"/machine/peripheral", "/machine/peripheral-anon"}) {
+    auto children = client_.Execute("qom-list", {{"path", parent}});
+    if (!children.ok()) return children.status();
+    for (const json& child : *children) {
+      const std::string type = child.is_object() ? Text(child, "type") : "";  // "child<virtio-balloon-pci>".
+      if (!type.starts_with("child<")) continue;
+      std::string* const kind = KindOf(std::string_view(type).substr(6), devices);
+      if (kind == nullptr) continue;
+      *kind +=
+          fmt::format("{}{} ({})", kind->empty() ? "" : ", ", Text(child, "name"), type.substr(6, type.size() - 7));
+    }
+  }
+  return devices;
 }
 
 absl::Status QemuMonitor::Stop(absl::Duration timeout) {

@@ -23,6 +23,13 @@ struct MachineFacts {
   bool prealloc = false;
 };
 
+/// Devices that the move of their guest's memory has to do with: ids and types, separated by commas.
+struct GuestDevices {
+  std::string passed_through;  ///< VFIO and vDPA.
+  std::string unseen_writers;  ///< Those of vhost-user.
+  std::string shrinking;       ///< Balloons and virtio-mem.
+};
+
 /// A QEMU as a migration sees it, on its monitor. One thread. Errors are QmpClient's.
 class QemuMonitor {
  public:
@@ -41,6 +48,9 @@ class QemuMonitor {
   /// The drives, separated by commas, whose reads reach the guest's RAM without a page-table entry to tell of it
   /// (O_DIRECT).
   absl::StatusOr<std::string> DirectDrives();
+
+  /// Only devices know: what is behind a network device (-netdev vhost-user) nobody says.
+  absl::StatusOr<GuestDevices> Devices();
 
   /// Of one that waits for a guest: the guest will wait for Continue, whether or not this QEMU was started with -S.
   absl::Status Stop(absl::Duration timeout);

@@ -170,6 +170,28 @@ TEST_CASE("the connection of a migration is cut past whatever QEMU is busy with"
   CHECK(monitor.BreakOff().ok());
 }
 
+TEST_CASE("devices that a move has to do with are found in whatever QEMU says of them", "[cli][qemu]") {
+  const json devices = {{{"name", "disk"}, {"type", "child<virtio-blk-pci>"}},
+                        {{"name", "gpu"}, {"type", "child<vfio-pci>"}},
+                        {{"name", "type"}, {"type", "string"}},
+                        {{"name", "files"}, {"type", "child<vhost-user-fs-pci>"}},
+                        {{"name", "odd"}},
+                        5};
+  const json others = {{{"name", "device[1]"}, {"type", "child<virtio-balloon-pci>"}},
+                       {{"name", "device[2]"}, {"type", "child<virtio-mem-pci>"}}};
+  FakeQmp qemu(FakeQmp::Greeting(), [&](const json& command) {
+    const json path = command.value("arguments", json::object()).value("path", json());
+    if (path == "/machine/peripheral") return Lines{FakeQmp::Answer(command, devices)};
+    if (path == "/machine/peripheral-anon") return Lines{FakeQmp::Answer(command, others)};
+    return Lines{FakeQmp::Answer(command)};
+  });
+  const auto found = Monitor(qemu).Devices();
+  REQUIRE(found.ok());
+  CHECK(found->passed_through == "gpu (vfio-pci)");
+  CHECK(found->unseen_writers == "files (vhost-user-fs-pci)");
+  CHECK(found->shrinking == "device[1] (virtio-balloon-pci), device[2] (virtio-mem-pci)");
+}
+
 TEST_CASE("drives that read past the page cache are found in whatever QEMU says of them", "[cli][qemu]") {
   const json drives = {{{"device", "a"}, {"inserted", {{"node-name", "a0"}, {"cache", {{"direct", true}}}}}},
                        {{"device", "b"}, {"inserted", {{"node-name", "b0"}, {"cache", {{"direct", false}}}}}},
