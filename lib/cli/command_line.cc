@@ -1,9 +1,12 @@
 #include "lib/cli/command_line.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "farfault/version.h"
 #include "lib/cli/commands.h"
@@ -23,6 +26,19 @@ constexpr const char* kFirstSteps = R"(First steps:
   farfault demo --help                   what can be changed
 
 Exit status: 0 good, 1 something failed or was wrong, 2 bad usage.)";
+
+/// A way out for who mistypes a command: those that begin alike, or all.
+std::string Similar(const CLI::App& app, std::string_view word) {
+  std::vector<std::string> alike;
+  std::vector<std::string> all;
+  for (const CLI::App* const command :
+       app.get_subcommands([](const CLI::App* each) { return each->get_group() != ""; })) {
+    all.push_back(command->get_name());
+    if (word.substr(0, 2) == std::string_view(command->get_name()).substr(0, 2)) alike.push_back(command->get_name());
+  }
+  if (!alike.empty()) return fmt::format("; did you mean {}?", fmt::join(alike, " or "));
+  return fmt::format("; there are {}", fmt::join(all, ", "));
+}
 
 }  // namespace
 
@@ -51,6 +67,10 @@ int RunCommandLine(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help and --version.
     const auto chosen = app.get_subcommands();
+    if (chosen.empty() && argc > 1 && argv[1][0] != '-') {
+      fmt::print(stderr, "farfault: there is no command '{}'{}\nSee farfault --help\n", argv[1], Similar(app, argv[1]));
+      return kExitUsage;
+    }
     const std::string command = chosen.empty() ? "farfault" : "farfault " + chosen.front()->get_name();
     fmt::print(stderr, "farfault: {}\nSee {} --help\n", error.what(), command);
     return kExitUsage;

@@ -76,7 +76,8 @@ SessionOptions Fetch::CommonOptions() {
     switch (event.kind) {
       case EventKind::kWaitingForPeer:
         if (!std::exchange(told_waiting_, true)) {
-          bar_.Say(fmt::format("waiting for a source at {} (Ctrl-C to stop)", options_.from));
+          bar_.Say(fmt::format("waiting for a source at {}: farfault serve FILE --listen '{}' there (Ctrl-C to stop)",
+                               options_.from, options_.from));
         }
         break;
       case EventKind::kConnected:

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
+#include <utility>
 
 #include "lib/cli/terminal/table.h"
 #include "lib/cli/terminal/units.h"
@@ -14,6 +16,20 @@ namespace {
 
 double Micros(std::int64_t nanoseconds) { return std::round(static_cast<double>(nanoseconds) / 100) / 10; }
 double Millis(std::int64_t nanoseconds) { return std::round(static_cast<double>(nanoseconds) / 1e4) / 100; }
+
+/// A column per row, for terminals that are too narrow.
+Table Transposed(std::span<const std::string> headings, std::span<const std::vector<std::string>> rows) {
+  std::vector<std::string> names = {headings.front()};
+  for (const std::vector<std::string>& row : rows) names.push_back(row.front());
+  Table table(names);
+  for (std::size_t i = 1; i < headings.size(); ++i) {
+    std::vector<std::string> cells = {headings[i]};
+    std::ranges::replace(cells.front(), '\n', ' ');
+    for (const std::vector<std::string>& row : rows) cells.push_back(row[i]);
+    table.AddRow(std::move(cells));
+  }
+  return table;
+}
 
 }  // namespace
 
@@ -39,21 +55,26 @@ Throughput ThroughputOf(const MethodResult& result) {
 
 std::int64_t TotalTime(const MethodResult& result) { return result.destination.resident_at - result.source.began_at; }
 
-std::string RenderResults(const std::vector<MethodResult>& results) {
-  Table table({"method", "downtime", "total\ntime", "network\nfaults", "local\nfaults", "stall\np50", "stall\np99",
-               "stall\nmax", "bytes\nmoved", "duplicate\npages", "verified\npages", "wrong\npages", "wrong\nanswers"});
+std::string RenderResults(const std::vector<MethodResult>& results, std::size_t columns) {
+  std::vector<std::string> headings = {"method",        "downtime",         "total\ntime",     "network\nfaults",
+                                       "local\nfaults", "stall\np50",       "stall\np99",      "stall\nmax",
+                                       "bytes\nmoved",  "duplicate\npages", "verified\npages", "wrong\npages",
+                                       "wrong\nanswers"};
+  std::vector<std::vector<std::string>> rows;
   std::string notes = fmt::format("{}\n", kTotalTimeIs);
   for (const MethodResult& result : results) {
     if (!result.left_out.empty()) notes += fmt::format("left out: {}: {}\n", result.method.title, result.left_out);
     if (!result.finished()) continue;
     const DestinationReport& there = result.destination;
-    table.AddRow({result.method.title, FormatNanos(there.resumed_at - result.source.stopped_at),
-                  FormatNanos(TotalTime(result)), FormatCount(there.faults_network), FormatCount(there.faults_local),
-                  FormatNanos(there.stall_ns.p50), FormatNanos(there.stall_ns.p99), FormatNanos(there.stall_ns.max),
-                  FormatBytes(there.bytes), FormatCount(there.duplicates), FormatCount(result.verdict.verified_pages),
-                  FormatCount(result.verdict.wrong_pages), FormatCount(result.verdict.wrong_answers)});
+    rows.push_back({result.method.title, FormatNanos(there.resumed_at - result.source.stopped_at),
+                    FormatNanos(TotalTime(result)), FormatCount(there.faults_network), FormatCount(there.faults_local),
+                    FormatNanos(there.stall_ns.p50), FormatNanos(there.stall_ns.p99), FormatNanos(there.stall_ns.max),
+                    FormatBytes(there.bytes), FormatCount(there.duplicates), FormatCount(result.verdict.verified_pages),
+                    FormatCount(result.verdict.wrong_pages), FormatCount(result.verdict.wrong_answers)});
   }
-  return table.Render() + notes;
+  Table wide(headings);
+  for (const std::vector<std::string>& row : rows) wide.AddRow(row);
+  return (wide.width() <= columns ? wide : Transposed(headings, rows)).Render() + notes;
 }
 
 nlohmann::json ToJson(const MethodResult& result) {

@@ -1,6 +1,7 @@
 #ifndef FARFAULT_LIB_CLI_DEMO_REPORT_H_
 #define FARFAULT_LIB_CLI_DEMO_REPORT_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -24,11 +25,10 @@ Throughput ThroughputOf(const MethodResult& result);
 std::int64_t TotalTime(const MethodResult& result);
 inline constexpr std::string_view kTotalTimeIs =
     "total time: from before the two sides connect, the program still running at the source, until every page is at "
-    "the "
-    "destination";
+    "the destination";
 
-/// One row per method.
-std::string RenderResults(const std::vector<MethodResult>& results);
+/// A row per method, or, where that has more than `columns`, a column per method.
+std::string RenderResults(const std::vector<MethodResult>& results, std::size_t columns);
 
 nlohmann::json ToJson(const MethodResult& result);
 

@@ -1,7 +1,6 @@
 #include "lib/cli/terminal/progress_bar.h"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,7 +14,8 @@ namespace {
 constexpr std::size_t kLabelColumns = 30;
 constexpr std::size_t kBarColumns = 30;
 constexpr absl::Duration kRedraw = absl::Milliseconds(100);
-constexpr absl::Duration kPlainLine = absl::Seconds(2);
+constexpr absl::Duration kPlainLine = absl::Seconds(5);
+constexpr absl::Duration kPlainStep = absl::Seconds(2);
 
 std::string Bar(double share, std::size_t columns) {
   // Eighths of a block, so that the bar moves smoothly.
@@ -67,11 +67,7 @@ ProgressBar::Style ProgressBar::StyleFor(std::FILE* out, bool silent) {
 
 ProgressBar::ProgressBar(Style style, std::FILE* out) : style_(style), out_(out) {}
 
-std::size_t ProgressBar::Columns() const {
-  winsize size{};
-  if (ioctl(fileno(out_), TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 100;
-  return size.ws_col - 1u;
-}
+std::size_t ProgressBar::Columns() const { return ColumnsOf(out_).value_or(101) - 1; }
 
 void ProgressBar::Update(std::string_view label, std::uint64_t done, std::uint64_t total, Clock::time_point now) {
   if (style_ == Style::kSilent) return;
@@ -82,7 +78,7 @@ void ProgressBar::Update(std::string_view label, std::uint64_t done, std::uint64
     step_began_ = now;
   }
   // A bar shows every step, however short; lines are for those who read them afterwards.
-  const absl::Duration pause = style_ == Style::kBar ? kRedraw : kPlainLine;
+  const absl::Duration pause = style_ == Style::kBar ? kRedraw : new_step ? kPlainStep : kPlainLine;
   const bool due = !last_drawn_ || absl::FromChrono(now - *last_drawn_) >= pause;
   if (!due && !(new_step && style_ == Style::kBar)) return;
   last_drawn_ = now;

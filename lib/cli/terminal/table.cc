@@ -1,7 +1,10 @@
 #include "lib/cli/terminal/table.h"
 
+#include <sys/ioctl.h>
+
 #include <algorithm>
 #include <cassert>
+#include <numeric>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -30,6 +33,12 @@ std::size_t DisplayWidth(std::string_view text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
+std::optional<std::size_t> ColumnsOf(std::FILE* out) {
+  winsize size{};
+  if (ioctl(fileno(out), TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return std::nullopt;
+  return size.ws_col;
+}
+
 Table::Table(const std::vector<std::string>& headings) : widths_(headings.size()) {
   std::vector<std::vector<std::string>> split;
   std::size_t lines = 1;
@@ -56,12 +65,15 @@ void Table::AddRow(std::vector<std::string> cells) {
   rows_.push_back(std::move(cells));
 }
 
+std::size_t Table::width() const {
+  const std::size_t gaps = widths_.empty() ? 0 : kGap * (widths_.size() - 1);
+  return std::accumulate(widths_.begin(), widths_.end(), gaps);
+}
+
 std::string Table::Render() const {
   std::string out;
   for (const std::vector<std::string>& line : heading_lines_) out += RenderLine(line, widths_);
-  std::size_t total = widths_.empty() ? 0 : kGap * (widths_.size() - 1);
-  for (const std::size_t width : widths_) total += width;
-  for (std::size_t i = 0; i < total; ++i) out += "─";
+  for (std::size_t i = 0; i < width(); ++i) out += "─";
   out += '\n';
   for (const std::vector<std::string>& row : rows_) out += RenderLine(row, widths_);
   return out;

@@ -2,6 +2,8 @@
 #define FARFAULT_LIB_CLI_TERMINAL_TABLE_H_
 
 #include <cstddef>
+#include <cstdio>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +13,9 @@ namespace farfault {
 /// Columns a terminal needs to show UTF-8 text (one per code point).
 std::size_t DisplayWidth(std::string_view text);
 
+/// Of the terminal that this goes to; nothing when it goes elsewhere.
+std::optional<std::size_t> ColumnsOf(std::FILE* out);
+
 /// A table that lines up: the first column to the left, the others to the right, under a rule.
 class Table {
  public:
@@ -19,6 +24,9 @@ class Table {
 
   /// Short rows are filled up with empty cells; surplus cells are an error of the caller.
   void AddRow(std::vector<std::string> cells);
+
+  /// Columns that the widest line takes.
+  std::size_t width() const;
 
   /// Every line ends with a newline and has no trailing spaces.
   std::string Render() const;

@@ -40,7 +40,8 @@ std::vector<std::string> Serve(const std::string& path) { return {"serve", path,
 
 TEST_CASE("bad usage is refused before anything starts") {
   for (const Wrong& wrong : std::vector<Wrong>{
-           {{"teleport"}, 2, {"teleport", "--help"}},
+           {{"teleport"}, 2, {"no command 'teleport'", "fetch", "--help"}},
+           {{"fetsh", "--from", "tcp://127.0.0.1:1"}, 2, {"no command 'fetsh'", "did you mean fetch?"}},
            {{"demo", "--size"}, 2, {"--size"}},
            {{"demo", "--size", "much"}, 2, {"much", "1GiB"}},
            {{"demo", "--size", "12K"}, 2, {"12.0 KiB", "smallest"}},

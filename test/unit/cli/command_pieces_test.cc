@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_split.h"
 #include "farfault/guest_memory.h"
 #include "lib/cli/demo/judge.h"
 #include "lib/cli/demo/method.h"
@@ -15,6 +16,8 @@
 #include "lib/cli/demo/throughput_plot.h"
 #include "lib/cli/image_name.h"
 #include "lib/cli/sha256.h"
+#include "lib/cli/terminal/table.h"
+#include "lib/cli/terminal/units.h"
 #include "lib/cli/touch_pattern.h"
 #include "lib/util/deadline.h"
 
@@ -150,13 +153,33 @@ TEST_CASE("JSON has the keys that scripts rely on") {
 TEST_CASE("Table, picture and JSON have one total time and say what it is") {
   const MethodResult result = SomeResult();
   CHECK(TotalTime(result) == 523'000'000);
-  const std::string table = RenderResults({result});
+  const std::string table = RenderResults({result}, 200);
   const std::string svg = PlotThroughput({result}, "subtitle");
   CHECK(ToJson(result)["total_ms"] == 523.0);
   CHECK(table.find(" 523 ms ") != std::string::npos);
   CHECK(svg.find("total time 523 ms ") != std::string::npos);
   for (const std::string& text : {table, svg}) CHECK(text.find(kTotalTimeIs) != std::string::npos);
   CHECK(svg.find("0.40 s") == std::string::npos);
+}
+
+TEST_CASE("A terminal that is too narrow for the table gets a column per method") {
+  std::vector<MethodResult> results;
+  for (const Method& method : KnownMethods()) {
+    results.push_back(SomeResult());
+    results.back().method = method;
+    results.back().destination.bytes = std::uint64_t{1000} << 20;
+  }
+  const std::string table = RenderResults(results, 80);
+  const std::vector<std::string> lines = absl::StrSplit(table, '\n');
+  for (const std::string& line : lines) {
+    if (line != kTotalTimeIs) CHECK(DisplayWidth(line) <= 80);
+  }
+  for (const Method& method : KnownMethods()) CHECK(lines[0].find(method.title) != std::string::npos);
+  for (const char* const heading : {"downtime ", "total time ", "stall p99 ", "wrong answers "}) {
+    INFO(heading);
+    CHECK(std::ranges::any_of(lines, [&](const std::string& line) { return line.starts_with(heading); }));
+  }
+  CHECK(table.find(FormatBytes(results[0].destination.bytes) + "  ") != std::string::npos);
 }
 
 TEST_CASE("What two roles say of one failure is said once") {

@@ -100,7 +100,7 @@ std::string Captured(ProgressBar::Style style) {
     ProgressBar::Clock::time_point now;
     for (int i = 0; i <= 100; ++i) {
       bar.Update("moving", static_cast<std::uint64_t>(i), 100, now);
-      now += std::chrono::milliseconds(50);
+      now += std::chrono::milliseconds(125);
     }
     bar.Say("done");
   }
