@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,24 @@ std::string AddressOf(CommandProcess& serve) {
   const std::string err = serve.Err();
   const std::size_t begin = err.find("verbs://");
   return err.substr(begin, err.find(' ', begin) - begin);
+}
+
+TEST_CASE("doctor knows the device that sessions use, and misses nothing") {
+  const std::string host = RequireRdmaAddress();
+  CommandProcess doctor(Farfault({"doctor", "--need", "verbs", "--json"}));
+  CHECK(doctor.Wait(kPatience) == 0);
+  const nlohmann::json json = nlohmann::json::parse(doctor.Out());
+  CHECK(json["verbs"] == true);
+  std::string addresses;
+  for (const nlohmann::json& device : json["devices"]) {
+    CHECK(device["reads_served"].get<int>() > 0);
+    for (const nlohmann::json& port : device["ports"]) {
+      if (!port["active"].get<bool>()) continue;
+      for (const nlohmann::json& gid : port["gids"]) addresses += gid["address"].get<std::string>() + " ";
+    }
+  }
+  INFO(addresses);
+  CHECK(addresses.find(host) != std::string::npos);
 }
 
 TEST_CASE("a source that is stopped still serves its pages, since the device does") {

@@ -90,6 +90,12 @@ void ScriptedPeer::Prove() {
   Expect(MessageType::kProof);
 }
 
+absl::Status ScriptedPeer::OpenForeignDataChannel(ChannelKind kind) {
+  ChannelTicket ticket{.kind = kind};
+  ticket.token.fill(7);
+  return transport_->Connect(address_, EncodeTicket(ticket), kPolled, Deadline::After(kPatience)).status();
+}
+
 std::unique_ptr<Channel> ScriptedPeer::OpenDataChannel(ChannelKind kind) {
   const bool source = role_ == Role::kSource;
   const ChannelTicket ticket{.kind = kind,

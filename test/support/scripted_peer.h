@@ -35,6 +35,8 @@ class ScriptedPeer {
   void SayHello();
   /// Takes the other end's greeting and proves that it knows the key, which is empty.
   void Prove();
+  /// What the other end, which listens, says to the data channel of a session that is not this one.
+  absl::Status OpenForeignDataChannel(ChannelKind kind);
   /// The data channel of this kind, after Prove.
   std::unique_ptr<Channel> OpenDataChannel(ChannelKind kind);
   /// The other end may have lost patience first.

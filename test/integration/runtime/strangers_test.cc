@@ -106,6 +106,26 @@ TEST_CASE("a peer that leaves at any step of the handshake leaves the source as 
   CHECK(image.FirstDifference(copy).empty());
 }
 
+TEST_CASE("a data channel of another session is turned away, and the session's own are let in behind it") {
+  GuestImage image(kOneRegion);
+  ListeningSource source(image, Patient());
+  ScriptedPeer peer(source.address(), Role::kDestination);
+  peer.SayHello();
+  peer.Prove();
+  peer.Expect(MessageType::kRegions);
+  peer.link().Send(MessageType::kRegionsAccepted);
+  peer.Flush();
+  for (const ChannelKind kind : {ChannelKind::kDemand, ChannelKind::kPush}) {
+    const absl::Status foreign = peer.OpenForeignDataChannel(kind);
+    INFO(foreign.ToString());
+    CHECK(absl::IsPermissionDenied(foreign));
+    const std::unique_ptr<Channel> own = peer.OpenDataChannel(kind);
+    CHECK_FALSE(own->broken());
+  }
+  peer.HangUp();
+  CHECK_FALSE(source.Join().ok());
+}
+
 TEST_CASE("strangers on the port do not keep the real peer out") {
   RequireUserfaultfd();
   GuestImage image(kOneRegion);
