@@ -73,7 +73,7 @@ void Endpoint::Poll() {
   std::array<Completion, 16> completions;
   const std::size_t count = channel->Poll(completions);
   for (const Completion& completion : std::span(completions).first(count)) {
-    if (completion.status != CompletionStatus::kOk) CHECK(channel->broken());
+    if (completion.status != CompletionStatus::kOk && !channel->broken()) ++failed_early;
     (completion.opcode == Opcode::kReceive ? received : sent).push_back(completion);
   }
 }
@@ -137,7 +137,10 @@ ChannelPair::ChannelPair(const Setup& setup, const PairOptions& options)
   target.channel = *std::move(connected.accepting);
 }
 
-ChannelPair::~ChannelPair() { std::erase(Pairs(), this); }
+ChannelPair::~ChannelPair() {
+  CHECK(initiator.failed_early + target.failed_early == 0);
+  std::erase(Pairs(), this);
+}
 
 Connected ChannelPair::Connect(const ChannelOptions& initiator_options, const ChannelOptions& target_options) const {
   if (!virtual_fabric_) {

@@ -58,6 +58,7 @@ struct Endpoint {
   std::unique_ptr<Channel> channel;
   std::vector<Completion> sent;
   std::vector<Completion> received;
+  std::size_t failed_early = 0;  ///< Completions that failed before the channel said that it is broken.
 
   /// Takes what completions there are.
   void Poll();

@@ -162,8 +162,8 @@ TEST_CASE("whatever the source sends at the wrong time or malformed fails the se
   }
   SECTION("more holes than there are pages") {
     harness.Activate(true);
-    harness.SendRuns(MessageType::kHoles, {{0, 64}});
-    harness.SendRuns(MessageType::kHoles, {{0, 1}});
+    harness.SendRuns(MessageType::kHoles, {{0, 32}});
+    harness.SendRuns(MessageType::kHoles, {{0, 33}});
   }
   SECTION("holes that wrap around") {
     harness.Activate(true);
