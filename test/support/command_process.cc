@@ -10,6 +10,7 @@
 #include <csignal>
 
 #include "absl/time/clock.h"
+#include "test/support/process_tree.h"
 
 namespace farfault {
 namespace {
@@ -54,7 +55,7 @@ CommandProcess::~CommandProcess() {
 }
 
 std::string CommandProcess::Out() const { return Contents(out_); }
-std::string CommandProcess::Err() const { return Contents(err_); }
+std::string CommandProcess::Err() const { return Contents(err_) + hangs_; }
 
 bool CommandProcess::WaitForErr(std::string_view text, absl::Duration timeout) {
   const absl::Time deadline = absl::Now() + timeout;
@@ -74,7 +75,10 @@ int CommandProcess::Wait(absl::Duration timeout) {
       status_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
       break;
     }
-    if (absl::Now() > deadline) return -1;
+    if (absl::Now() > deadline) {
+      hangs_ = "it still runs:\n" + WhatThreadsWaitIn(pid_);
+      return -1;
+    }
     absl::SleepFor(absl::Milliseconds(5));
   }
   return status_;

@@ -22,6 +22,7 @@ class CommandProcess {
 
   pid_t pid() const { return pid_; }
   std::string Out() const;
+  /// Behind what it has said, once a Wait has been in vain: what its threads wait in.
   std::string Err() const;
 
   /// Whether `text` is on standard error within `timeout`.
@@ -35,6 +36,7 @@ class CommandProcess {
   int out_ = -1;
   int err_ = -1;
   int status_ = -1;
+  std::string hangs_;
 };
 
 }  // namespace farfault
