@@ -46,8 +46,7 @@ bool SourceEngine::Poll() {
   progress |= pusher_.Poll();
   if (pusher_.broken()) {
     // A destination that hung up has said why before it did. Each kind of message is welcome once, so this ends.
-    while (!over() && TakeControl()) {
-    }
+    while (const auto message = over() ? std::nullopt : world_.control.Receive()) OnMessage(*message);
     Fail(absl::UnavailableError(
         fmt::format("the push channel to the destination is lost{}", Because(pusher_.failure()))));
     return progress;

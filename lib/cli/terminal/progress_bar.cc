@@ -73,15 +73,17 @@ void ProgressBar::Update(std::string_view label, std::uint64_t done, std::uint64
   if (style_ == Style::kSilent) return;
   MutexLock lock(&mutex_);
   const bool new_step = label_ != label;
+  const bool shown = drawn_label_ == label;
   if (new_step) {
     label_ = label;
     step_began_ = now;
   }
   // A bar shows every step, however short; lines are for those who read them afterwards.
-  const absl::Duration pause = style_ == Style::kBar ? kRedraw : new_step ? kPlainStep : kPlainLine;
+  const absl::Duration pause = style_ == Style::kBar ? kRedraw : shown ? kPlainLine : kPlainStep;
   const bool due = !last_drawn_ || absl::FromChrono(now - *last_drawn_) >= pause;
   if (!due && !(new_step && style_ == Style::kBar)) return;
   last_drawn_ = now;
+  drawn_label_ = label;
   const Progress progress{label_, done, total, absl::FromChrono(now - step_began_)};
   if (style_ == Style::kBar) {
     Write(fmt::format("\r\033[K{}", RenderProgress(progress, Columns())));

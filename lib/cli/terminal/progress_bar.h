@@ -60,6 +60,7 @@ class ProgressBar {
   std::FILE* const out_;
   Mutex mutex_;
   std::string label_ ABSL_GUARDED_BY(mutex_);
+  std::string drawn_label_ ABSL_GUARDED_BY(mutex_);
   Clock::time_point step_began_ ABSL_GUARDED_BY(mutex_);
   std::optional<Clock::time_point> last_drawn_ ABSL_GUARDED_BY(mutex_);
   bool on_screen_ ABSL_GUARDED_BY(mutex_) = false;

@@ -75,6 +75,16 @@ TEST_CASE("what makes no sense is nonsense, whatever else the source says", "[de
   CHECK(absl::IsDataLoss(harness.engine->failure()));
 }
 
+TEST_CASE("the channel that was lost first is named when all of them are", "[destination]") {
+  DestinationHarness harness({});
+  harness.Activate(true);
+  harness.demand.Break();
+  harness.control.Break();
+  for (int i = 0; i < 20; ++i) harness.engine->Poll();
+  INFO(harness.engine->failure().ToString());
+  CHECK(absl::StrContains(harness.engine->failure().message(), "the demand channel to the source is lost"));
+}
+
 TEST_CASE("a guest is not taken over from a source that is lost", "[destination]") {
   DestinationHarness harness({});
   harness.engine->AllowActivation();
