@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cassert>
 #include <cerrno>
 #include <utility>
 
@@ -26,6 +27,7 @@ void CmId::OnCmEvent(const rdma_cm_event& event) {
     handler_->OnCmEvent(event);
     return;
   }
+  assert(event.event != RDMA_CM_EVENT_CONNECT_REQUEST);  // It has an id of its own, which would be lost.
   Event& kept = waiting_.emplace_back(Event{event.event, event.status, {}});
   const rdma_conn_param& connection = event.param.conn;
   if (connection.private_data != nullptr) {

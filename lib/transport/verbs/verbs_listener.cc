@@ -152,13 +152,14 @@ absl::StatusOr<std::unique_ptr<Listener>> VerbsListener::Create(VerbsTransport& 
     const absl::StatusOr<VerbsDevice*> device = transport.DeviceOf(id);
     if (!device.ok()) return device.status();
   }
-  if (rdma_listen(id.get(), kBacklog) != 0) return ListenError(address.ToString(), errno);
   SocketAddress bound;
   bound.length = own.length;
   std::memcpy(&bound.storage, rdma_get_local_addr(id.get()), own.length);
   std::unique_ptr<VerbsListener> listener(
       new VerbsListener(transport, address.choice, bound.ToUrl(kVerbsScheme), *std::move(made)));
+  // Before anybody can come: a request that finds no handler finds nobody.
   id.Forward(*listener);
+  if (rdma_listen(id.get(), kBacklog) != 0) return ListenError(address.ToString(), errno);
   return listener;
 }
 
