@@ -88,14 +88,20 @@ bool Pusher::has_offers() const {
   return std::any_of(senders_.begin(), senders_.end(), [](const Sender& sender) { return !sender.offered.empty(); });
 }
 
+void Pusher::PushFirst(std::span<const PageRun> runs) {
+  pushing_ = true;
+  for (const PageRun& run : runs) Offer(run);
+}
+
 void Pusher::StartPush() {
   for (const PageRun& hole : resources_.memory.Missing()) settled_.SetRun(hole);
-  pushing_ = true;
+  DropOffers();
+  pushing_ = everything_ = true;
 }
 
 // The next run that one WRITE can carry.
 PageRun Pusher::NextRun(Sender& sender, std::uint64_t max_bytes) {
-  PageRun run = pushing_ ? order_.Next(max_bytes) : NextOffered(sender, max_bytes);
+  PageRun run = everything_ ? order_.Next(max_bytes) : NextOffered(sender, max_bytes);
   return run.count == 0 ? run : ClipToExtents(run);
 }
 
@@ -153,7 +159,7 @@ bool Pusher::PostBatch(std::size_t index) {
   batch_filled_ = 0;
   while (runs_ < kMaxRunsPerList && batch_filled_ < batch_bytes_) {
     PageRun run = NextRun(sender, batch_bytes_ - batch_filled_);
-    if (pushing_) exhausted_ = run.count == 0;
+    if (everything_) exhausted_ = run.count == 0;
     if (run.count == 0 || !FitsBatch(run)) break;
     // A fragmented run may need one list entry per page.
     if (pushing_) run.count = std::min<std::uint64_t>(run.count, 1024);

@@ -45,7 +45,7 @@ class Pusher {
   Pusher(const PageLayout& layout, const DestinationPeer& destination, SourceTables tables, Resources resources,
          const PushOptions& options, Predictor& predictor);
 
-  // Pre-paging: before StartPush. A page always takes the same channel, so that an older version of it, on its way
+  // Pre-paging: before PushFirst and StartPush. A page always takes the same channel, so that an older version of it, on its way
   // still, cannot overtake the newer one.
   void Offer(PageRun run);
   void DropOffers();
@@ -55,11 +55,13 @@ class Pusher {
 
   // After the switchover.
   void MarkHole(PageRun run) { settled_.SetRun(run); }
-  /// Pages without a key are holes.
+  /// Until StartPush only these. None of them may be told to be a hole later on.
+  void PushFirst(std::span<const PageRun> runs);
+  /// Everything that is left. Pages without a key are holes.
   void StartPush();
   void OnFault(PageIndex page, absl::Time when) { order_.OnFault(page, when); }
   /// Nothing is left to push, and nothing is on its way.
-  bool complete() const { return pushing_ && exhausted_ && idle(); }
+  bool complete() const { return exhausted_ && idle(); }
 
   /// Takes completions, posts what the window allows. True when it did something.
   bool Poll();
@@ -120,7 +122,8 @@ class Pusher {
   PushOrder order_;
   std::vector<Sender> senders_;
   std::size_t next_sender_ = 0;
-  bool pushing_ = false;
+  bool pushing_ = false;     // The guest may run at the destination: every page is claimed first.
+  bool everything_ = false;  // What is left, not only what is offered.
   bool exhausted_ = false;
   bool broken_ = false;
   bool waits_for_credit_ = false;

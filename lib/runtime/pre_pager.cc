@@ -18,6 +18,8 @@ namespace {
 // What a predictor can use of the history; more would only cost time at the switchover.
 constexpr std::size_t kFewHottest = 1u << 10;
 constexpr std::size_t kMostHottest = 1u << 16;
+// Looking through so many pages for holes takes about as long as beginning to look once more.
+constexpr std::uint64_t kStretchPages = 32;
 
 }  // namespace
 
@@ -250,6 +252,26 @@ std::vector<PageRun> PrePager::NeverSent(std::span<const PageRun> holes) {
     }
   }
   return never_sent;
+}
+
+std::vector<PageRun> PrePager::Unsent() const {
+  std::vector<PageRun> unsent;
+  thread_.Call([&] {
+    for (const PageLayout::RegionPages& region : core_.layout.regions()) {
+      const std::size_t from = unsent.size();
+      for (PageIndex page = region.pages.first; page < region.pages.end();) {
+        const PageRun run = engine_.fresh().NextClear(page, region.pages.end());
+        if (run.count == 0) break;
+        page = run.end();
+        if (unsent.size() > from && run.first - unsent.back().end() < kStretchPages) {
+          unsent.back().count = run.end() - unsent.back().first;
+        } else {
+          unsent.push_back(run);
+        }
+      }
+    }
+  });
+  return unsent;
 }
 
 absl::Status PrePager::Stop() {

@@ -58,6 +58,9 @@ class PrePager {
   absl::StatusOr<std::vector<PageRun>> LastDirty();
   /// Takes out of `holes` what was ever sent: the destination's frames of such pages hold old bytes, not zeros.
   std::vector<PageRun> NeverSent(std::span<const PageRun> holes);
+  /// Where holes may be: stretches that ascend, none across regions, with all pages that have not been sent and few
+  /// others. Any thread.
+  std::vector<PageRun> Unsent() const;
   /// As of the end of the last Run.
   std::vector<PageHeat> TakeHottest() { return std::move(hottest_); }
 

@@ -113,7 +113,7 @@ void ThreadedSourceSession::BeginPush() {
 
 // What has no key is a hole to the destination already; the rest of them saves transfers.
 std::vector<PageRun> ThreadedSourceSession::Holes() {
-  auto holes = FindHoles(core_.memory);
+  auto holes = FindHolesIn(core_.memory, pre_pager_->Unsent());
   if (!holes.ok()) {
     core_.events.Send(EventKind::kHint,
                       fmt::format("pages that were never populated are sent as well: {}", StatusText(holes.status())));

@@ -75,6 +75,8 @@ void SourceEngine::OnMessage(const ControlMessage& message) {
   } else if (message.type == MessageType::kSwitchedOver && phase_ == Phase::kSwitching) {
     phase_ = Phase::kSwitchedOver;
     handed_over_ = true;
+    // Finding the holes takes longer than these few pages, which are none, and the guest's devices begin with them.
+    if (push_enabled_) pusher_.PushFirst(dirty_);
   } else if (message.type == MessageType::kSwitchedOver && outcome_unknown_) {
     // The session is lost, but now it is known where the guest runs.
     handed_over_ = true;

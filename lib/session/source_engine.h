@@ -71,7 +71,7 @@ class SourceEngine {
   bool handed_over() const { return handed_over_; }
   /// The engine failed while the destination had been asked to take over and had not answered: it may run there.
   bool outcome_unknown() const { return outcome_unknown_; }
-  /// After the switchover, once: what was never populated. The push begins.
+  /// After the switchover, once: what was never populated, and is not `dirty`. The push of everything begins.
   void StartPush(std::span<const PageRun> holes);
 
   void Fail(absl::Status status);

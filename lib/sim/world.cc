@@ -83,15 +83,28 @@ void World::SwitchOver() {
   scene_.Note("guest stops");
   guest_stopped_ = true;
   NoteStale();
-  std::vector<PageRun> dirty;
   std::vector<PageHeat> hot;
   for (PageIndex page = 0; page < stale_.size(); ++page) {
     if (!stale_.Test(page)) continue;
-    if (!source_.engine().fresh().Test(page)) dirty.push_back({page, 1});
+    if (!source_.engine().fresh().Test(page)) dirty_.push_back({page, 1});
     hot.push_back({page, 1});
   }
-  source_.engine().BeginSwitchOver(std::move(dirty), hot);
+  source_.engine().BeginSwitchOver(dirty_, hot);
   Wake(source_thread_, Actor::kSourceThread);
+}
+
+// What was sent and has been discarded since is not told as a hole, but sent again as zeros.
+void World::StartPush() {
+  std::vector<PageRun> holes = guest_.Holes();
+  auto dirty = dirty_.begin();
+  std::vector<PageRun> told;
+  for (const PageRun& hole : holes) {
+    for (PageIndex page = hole.first; page < hole.end(); ++page) {
+      while (dirty != dirty_.end() && dirty->first < page) ++dirty;
+      if (dirty == dirty_.end() || dirty->first != page) told.push_back({page, 1});
+    }
+  }
+  source_.engine().StartPush(told);
 }
 
 // Whoever gives pages back at the destination before the guest is there starts it only when the kernel is done.
@@ -118,6 +131,7 @@ void World::EarlyZap() {
 void World::OnGuestMoved() {
   scene_.Note("guest moves");
   guest_moved_ = true;
+  wire_.transfers().OnPushStarted();  // What stays from pre-paging has landed, and the source does not know yet.
   moved_at_ = scene_.now;
   kernel_.OnSwitchedOver();
   if (!guest_stopped_) scene_.Report("the guest runs on one side", "the guest runs at both");

@@ -100,6 +100,7 @@ class World {
   void EarlyZap();
   void PrePageRound();
   void SwitchOver();
+  void StartPush();
   void NoteStale();
   void OnGuestMoved();
   void WatchPhases();
@@ -126,7 +127,8 @@ class World {
   std::vector<Event> deferred_;  // What waits for the source's thread to finish its poll.
   Thread source_thread_;
   Thread destination_thread_;
-  PageBitmap stale_;  // Written since it was sent, as far as the source's side has noticed.
+  PageBitmap stale_;            // Written since it was sent, as far as the source's side has noticed.
+  std::vector<PageRun> dirty_;  // What of it the destination is told when the guest has stopped, page by page.
   std::size_t rounds_done_ = 0;
   bool guest_stopped_ = false;
   bool guest_moved_ = false;

@@ -121,8 +121,7 @@ void World::Handle(const Event& event) {
       AllowActivation();
       break;
     case Actor::kStartPush:
-      source_.engine().StartPush(guest_.Holes());
-      wire_.transfers().OnPushStarted();
+      StartPush();
       break;
     case Actor::kFetchRest:
       destination_.engine().FetchRest();

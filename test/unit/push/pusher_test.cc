@@ -49,6 +49,35 @@ TEST_CASE("a batch is its writes and then its run list, alone signalled", "[push
   CHECK(pusher->lists_sent(0) == 1);
 }
 
+TEST_CASE("what is known to be no hole is pushed first, and claimed like the rest", "[push]") {
+  PushHarness harness({});
+  const auto pusher = harness.MakePusher(kSmall);
+  pusher->Offer({0, 8});
+  RunToEnd(harness, *pusher);
+  CHECK(harness.TakeLists().size() == 1);
+  pusher->MarkStale({2, 3});
+  harness.Want(3);
+  const std::vector<PageRun> stale = {{2, 3}};
+  pusher->PushFirst(stale);
+  RunToEnd(harness, *pusher);
+  std::vector<PageRun> pushed;
+  for (const PostedList& list : harness.TakeLists()) {
+    CHECK(list.header.flags == 0);
+    pushed.insert(pushed.end(), list.runs.begin(), list.runs.end());
+  }
+  CHECK(pushed == std::vector<PageRun>{{2, 1}, {4, 1}});
+  CHECK(harness.claim(2) == Claim::kPosted);
+  CHECK(harness.claim(3) == Claim::kFree);
+  CHECK_FALSE(pusher->complete());
+  pusher->StartPush();
+  RunToEnd(harness, *pusher);
+  CHECK(pusher->complete());
+  // The wanted page, which the destination reads by itself, and nothing twice.
+  CHECK(harness.claim(3) == Claim::kYielded);
+  CHECK(pusher->counters().pages_yielded == 1);
+  CHECK(pusher->counters().pages_sent == 8 + 2 + (64 - 8));
+}
+
 TEST_CASE("no more bytes are on their way than the window allows", "[push]") {
   PushHarness harness({});
   const auto pusher = harness.MakePusher(kSmall);
