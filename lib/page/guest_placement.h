@@ -136,11 +136,15 @@ class GuestPlacement final : public PagePlacement {
   absl::Status MapAliases();
   std::vector<PageRun> PlanFrames(const Transport& transport, std::span<const PageRun> holes) const;
   absl::Status PopulateAliases(std::span<const PageRun> populated, const GuestPlacementOptions& options);
+  void FindHugeChunks(std::span<const PageRun> populated, const std::function<void(std::string hint)>& hint);
   absl::Status RegisterFrames(Transport& transport, std::vector<PageRun> runs, const GuestPlacementOptions& options);
   absl::Status RegisterRings(Transport& transport, const GuestPlacementOptions& options);
   absl::Status ArmPlace(Place& place);
   absl::Status ArmExternal(Place& place);
   absl::Status FindMappedBefore(const Place& place);
+  /// Populating may take pages out of the guest's mapping, so that arming finds no more what was there too early.
+  absl::Status CheckUnmapped();
+  static absl::Status Annotate(const Place& place, const absl::Status& status);
   /// Unregistering would wake the guest, and make zeros of what is missing: it may run already, or somebody else has
   /// registered the memory.
   bool KeepsArmed() const;

@@ -80,6 +80,14 @@ absl::Status GuestPlacement::FindMappedBefore(const Place& place) {
                   pages, external_->process.pid(), reinterpret_cast<std::uint64_t>(place.Guest(first.first))));
 }
 
+absl::Status GuestPlacement::CheckUnmapped() {
+  if (external_ == nullptr || external_->guest.taken_over) return absl::OkStatus();
+  for (const Place& place : places_) {
+    if (absl::Status unmapped = FindMappedBefore(place); !unmapped.ok()) return Annotate(place, unmapped);
+  }
+  return absl::OkStatus();
+}
+
 // Threads whose faults the pager before us has read and not answered: they fault again.
 void GuestPlacement::WakeAll(const Place& place) {
   for (PageRun rest = place.pages; rest.count > 0;) {

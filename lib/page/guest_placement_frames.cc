@@ -52,18 +52,28 @@ std::vector<PageRun> GuestPlacement::PlanFrames(const Transport& transport, std:
 }
 
 absl::Status GuestPlacement::PopulateAliases(std::span<const PageRun> populated, const GuestPlacementOptions& options) {
+  const ExternalGuest* const guest = external_ == nullptr ? nullptr : &external_->guest;
+  // Making huge folios takes pages out of every mapping, which a guest that has begun would feel.
+  const bool huge = collapse_huge_pages_ && (guest == nullptr || !(guest->running || guest->taken_over));
   std::vector<PopulateRange> ranges;
   for (const PageRun& run : populated) {
     const Place& place = PlaceOf(run.first);
-    ranges.push_back({&place.region,
-                      {place.alias + place.Offset(run.first), run.count << place.page_shift},
-                      collapse_huge_pages_ && place.region.page_size == kSmallPage});
+    ranges.push_back({.region = &place.region,
+                      .memory = {place.alias + place.Offset(run.first), run.count << place.page_shift},
+                      .huge = huge && place.region.page_size == kSmallPage,
+                      .armed = guest != nullptr && guest->registered,
+                      .file_offset = place.region.file_offset + place.Offset(run.first)});
   }
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
   // Registering is the other half.
   if (options.progress) progress = [&](std::uint64_t done, std::uint64_t total) { options.progress(done / 2, total); };
   if (absl::Status status = Populate(ranges, options.threads, progress); !status.ok()) return status;
-  if (!collapse_huge_pages_) return absl::OkStatus();
+  if (collapse_huge_pages_) FindHugeChunks(populated, huge ? options.hint : nullptr);
+  return absl::OkStatus();
+}
+
+void GuestPlacement::FindHugeChunks(std::span<const PageRun> populated,
+                                    const std::function<void(std::string hint)>& hint) {
   for (Place& place : places_) {
     if (place.alias == nullptr) continue;
     place.huge_chunks = place.mapping.FindHugeChunks(place.region);
@@ -72,10 +82,10 @@ absl::Status GuestPlacement::PopulateAliases(std::span<const PageRun> populated,
     }
     std::uint64_t pages = 0;
     for (const PageRun& run : populated) pages += &PlaceOf(run.first) == &place ? run.count : 0;
-    if (!options.hint || pages != place.pages.count) continue;
-    if (std::string hint = HugePageHint(place.region, place.huge_chunks); !hint.empty()) options.hint(std::move(hint));
+    if (!hint) continue;
+    std::string text = HugePageHint(place.region, place.huge_chunks, pages == place.pages.count);
+    if (!text.empty()) hint(std::move(text));
   }
-  return absl::OkStatus();
 }
 
 absl::Status GuestPlacement::RegisterFrames(Transport& transport, std::vector<PageRun> runs,

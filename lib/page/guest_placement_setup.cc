@@ -45,6 +45,7 @@ absl::StatusOr<std::unique_ptr<GuestPlacement>> GuestPlacement::Create(const Gue
   if (absl::Status status = CheckGuestMappings(memory); !status.ok()) return status;
   std::unique_ptr<GuestPlacement> placement(new GuestPlacement(memory, layout, options));
   if (absl::Status status = placement->MapAliases(); !status.ok()) return status;
+  if (absl::Status status = placement->CheckUnmapped(); !status.ok()) return status;
   std::vector<PageRun> holes(options.holes.begin(), options.holes.end());
   std::sort(holes.begin(), holes.end(), [](const PageRun& a, const PageRun& b) { return a.first < b.first; });
   std::vector<PageRun> frames = placement->PlanFrames(transport, holes);
@@ -79,10 +80,13 @@ absl::Status GuestPlacement::Arm(Userfaultfd& uffd) {
       static_cast<void>(Unregister(*armed));
     }
     uffd_ = nullptr;
-    return absl::Status(status.code(),
-                        fmt::format("region '{}': {}", place.region.name, std::string(status.message())));
+    return Annotate(place, status);
   }
   return absl::OkStatus();
+}
+
+absl::Status GuestPlacement::Annotate(const Place& place, const absl::Status& status) {
+  return absl::Status(status.code(), fmt::format("region '{}': {}", place.region.name, std::string(status.message())));
 }
 
 absl::Status GuestPlacement::ArmPlace(Place& place) {

@@ -21,12 +21,13 @@ bool SharedHugePagesDenied() {
 
 }  // namespace
 
-std::string HugePageHint(const Region& region, const std::vector<bool>& huge_chunks) {
+std::string HugePageHint(const Region& region, const std::vector<bool>& huge_chunks, bool whole) {
   if (region.page_size != kSmallPage || huge_chunks.empty()) return "";
   if (reinterpret_cast<std::uint64_t>(region.base) % kHugePage != 0 || region.file_offset % kHugePage != 0) {
     return fmt::format("region '{}' stays on small pages: its base and its file offset must be multiples of 2 MiB",
                        region.name);
   }
+  if (!whole) return "";
   const auto huge = static_cast<std::size_t>(std::count(huge_chunks.begin(), huge_chunks.end(), true));
   if (huge == huge_chunks.size()) return "";
   const auto stays = [&](std::string_view why) {

@@ -9,8 +9,8 @@
 namespace farfault {
 
 /// Why the guest will stay on small pages in this region, and how to mend it; empty when there is nothing to say.
-/// `huge_chunks` is what Alias::FindHugeChunks found after populating all of the region.
-std::string HugePageHint(const Region& region, const std::vector<bool>& huge_chunks);
+/// `huge_chunks` is what Alias::FindHugeChunks found after populating the region, or, unless `whole`, parts of it.
+std::string HugePageHint(const Region& region, const std::vector<bool>& huge_chunks, bool whole);
 
 }  // namespace farfault
 

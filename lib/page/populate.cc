@@ -1,5 +1,6 @@
 #include "lib/page/populate.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
@@ -32,7 +33,9 @@ std::vector<PopulateRange> CutIntoPieces(const std::vector<PopulateRange>& range
       // Cuts at multiples of the piece, so that no huge folio is split.
       const std::uint64_t into = reinterpret_cast<std::uint64_t>(rest.data()) % kPieceBytes;
       const std::size_t bytes = std::min<std::uint64_t>(rest.size(), kPieceBytes - into);
-      pieces.push_back({range.region, rest.first(bytes), range.huge});
+      PopulateRange& piece = pieces.emplace_back(range);
+      piece.memory = rest.first(bytes);
+      piece.file_offset += static_cast<std::uint64_t>(rest.data() - range.memory.data());
       rest = rest.subspan(bytes);
     }
   }
@@ -55,16 +58,23 @@ void WarmUp(int scratch_file, std::span<std::byte> memory, std::uint64_t page_si
   }
 }
 
+// The kernel collapses a chunk of which a page is present: it copies that page and clears the rest. While a mapping of
+// the file reports missing pages it puts none into the file by itself (EBUSY), but does not mind pages that have been
+// allocated and never been written; mapping each of them as well would take twice as long.
+bool MakeCollapsible(const PopulateRange& piece, std::uint64_t at) {
+  if (!piece.armed) return madvise(piece.memory.data() + at, kSmallPage, MADV_POPULATE_WRITE) == 0;
+  return fallocate(piece.region->fd, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(piece.file_offset + at),
+                   static_cast<off_t>(kHugePage)) == 0;
+}
+
 // Populates the memory in such a way that later calls find huge folios where the kernel can make some. Unlike
 // MADV_HUGEPAGE, MADV_COLLAPSE (madvise(2), Linux 6.1) does not ask what shmem_enabled and the mount say, and files are
-// not allowed huge pages by default. A chunk without a single page is refused; with one, the kernel has 4 KiB to copy
-// and clears the rest.
-void PopulateHuge(std::span<std::byte> memory) {
+// not allowed huge pages by default.
+void PopulateHuge(const PopulateRange& piece) {
+  const std::span<std::byte> memory = piece.memory;
   const std::uint64_t skip = (kHugePage - reinterpret_cast<std::uint64_t>(memory.data()) % kHugePage) % kHugePage;
   for (std::uint64_t at = skip; at + kHugePage <= memory.size(); at += kHugePage) {
-    std::byte* const chunk = memory.data() + at;
-    const bool collapsed =
-        madvise(chunk, kSmallPage, MADV_POPULATE_WRITE) == 0 && madvise(chunk, kHugePage, MADV_COLLAPSE) == 0;
+    const bool collapsed = MakeCollapsible(piece, at) && madvise(memory.data() + at, kHugePage, MADV_COLLAPSE) == 0;
     // Not one more chunk: it would fail again, and each attempt may have the kernel search and compact its memory.
     if (!collapsed && errno != EINTR && errno != EAGAIN) return;
   }
@@ -139,7 +149,7 @@ absl::Status Populate(const std::vector<PopulateRange>& ranges, std::size_t thre
   const UniqueFd scratch_file(memfd_create("farfault-warm-up", MFD_CLOEXEC));
   const auto populate_piece = [&](std::size_t index) -> absl::Status {
     const PopulateRange& piece = pieces[index];
-    if (piece.huge) PopulateHuge(piece.memory);
+    if (piece.huge) PopulateHuge(piece);
     while (madvise(piece.memory.data(), piece.memory.size(), MADV_POPULATE_WRITE) != 0) {
       const int error = errno;
       if (error != EINTR && error != EAGAIN) return Lacking(*piece.region, error, done.load());

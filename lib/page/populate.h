@@ -18,6 +18,10 @@ struct PopulateRange {
   std::span<std::byte> memory;
   /// On huge folios, as far as the kernel has some. For memory whose addresses and file offsets agree modulo 2 MiB.
   bool huge = false;
+  /// Another mapping of it is registered with userfaultfd for missing pages already.
+  bool armed = false;
+  /// Where `memory` begins in the region's file; needed when `armed` and `huge`.
+  std::uint64_t file_offset = 0;
 };
 
 /// Makes every page present and writable, in parallel. `progress` is called as the tick of RunInParallel.

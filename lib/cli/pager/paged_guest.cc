@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string_view>
 #include <utility>
 
 #include "lib/cli/pager/working_set.h"
 #include "lib/cli/peer_advice.h"
+#include "lib/util/parallel.h"
 
 namespace farfault {
 namespace {
@@ -65,6 +67,8 @@ absl::Status PagedGuest::Attach(GuestMemory memory, const std::string& state_fil
   static_cast<SessionOptions&>(options) = CommonOptions();
   options.record_faults = !options_.record.empty();
   options.state_file = state_file;
+  // One processor is left to the guests that run here meanwhile.
+  options.prepare_threads = std::max<std::size_t>(2, ThreadCount(0)) - 1;
   told_waiting_ = false;
   auto session = DestinationSession::Create(std::move(memory), std::move(options));
   if (!session.ok()) return AdviseInstead(session.status(), kLongerWait);

@@ -22,7 +22,8 @@ constexpr absl::Duration kSlowPoll = absl::Milliseconds(20);
 // Without its RAM a guest that is not busy drawing has little that changes: QEMU stops it within some ten milliseconds.
 constexpr absl::Duration kSettling = absl::Seconds(1);
 constexpr std::string_view kBackendOptions =
-    "-object memory-backend-file,id=ram,size=SIZE,mem-path=/dev/shm/NAME,share=on -machine …,memory-backend=ram";
+    "-object memory-backend-file,id=ram,size=SIZE,mem-path=/dev/shm/NAME,share=on,align=2M -machine "
+    "…,memory-backend=ram";
 
 std::string Text(const json& object, const char* key) {
   const auto found = object.find(key);

@@ -139,7 +139,6 @@ TEST_CASE("external guests that cannot work are refused with the reason", "[exte
   GuestImage image = FilledImage();
   const auto refused = [&image](GuestMemory memory) {
     Pager pager(image, false);
-    pager.collapse_huge_pages = false;
     const absl::Status status = pager.Prepare(std::move(memory));
     // A source that was left waiting goes by itself.
     pager.destination.reset();

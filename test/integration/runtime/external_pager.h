@@ -51,8 +51,6 @@ struct Pager {
   absl::Status Prepare(GuestMemory memory) {
     DestinationOptions options;
     options.connect = source.address();
-    // Making huge folios takes pages out of every mapping of the file, by chance those that should be found.
-    options.collapse_huge_pages = collapse_huge_pages;
     options.state_file = state_file;
     auto session = DestinationSession::Create(std::move(memory), std::move(options));
     if (!session.ok()) return session.status();
@@ -70,7 +68,6 @@ struct Pager {
     REQUIRE((switched.ok() && activated.ok()));
   }
 
-  bool collapse_huge_pages = true;
   std::string state_file;
   ListeningSource source;
   std::unique_ptr<DestinationSession> destination;

@@ -143,7 +143,6 @@ TEST_CASE("a pager that does not get the guest leaves the state file of the one 
   const std::uint64_t written = guest.Sum(1);
   {
     auto pager = paged.NewPager(false);
-    pager->collapse_huge_pages = false;
     // Without taken_over, by mistake.
     const absl::Status refused = paged.Prepare(*pager);
     CHECK_THAT(refused.ToString(), ContainsSubstring("are mapped in process"));

@@ -122,8 +122,9 @@ std::vector<std::string> QemuMachine::Command(const std::string& qemu, const std
     words.push_back(word);
   }
   if (spec_.shared_file) {
-    words.insert(words.end(), {"-object", fmt::format("memory-backend-file,id=ram,size={}M,mem-path={},share={}",
-                                                      spec_.ram_mib, ram_path(), spec_.share ? "on" : "off")});
+    words.insert(words.end(),
+                 {"-object", fmt::format("memory-backend-file,id=ram,size={}M,mem-path={},share={},align=2M",
+                                         spec_.ram_mib, ram_path(), spec_.share ? "on" : "off")});
   }
   if (spec_.incoming) words.insert(words.end(), {"-incoming", "defer"});
   // farfault says when the guest may run; QEMU's own migration starts it by itself.
