@@ -45,8 +45,8 @@ class Pusher {
   Pusher(const PageLayout& layout, const DestinationPeer& destination, SourceTables tables, Resources resources,
          const PushOptions& options, Predictor& predictor);
 
-  // Pre-paging: before PushFirst and StartPush. A page always takes the same channel, so that an older version of it, on its way
-  // still, cannot overtake the newer one.
+  // Pre-paging: before PushFirst and StartPush. A page always takes the same channel, so that an older version of it,
+  // on its way still, cannot overtake the newer one.
   void Offer(PageRun run);
   void DropOffers();
   bool has_offers() const;
