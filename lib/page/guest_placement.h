@@ -64,6 +64,10 @@ class GuestPlacement final : public PagePlacement {
   static absl::StatusOr<std::unique_ptr<GuestPlacement>> Create(const GuestMemory& memory, const PageLayout& layout,
                                                                 Transport& transport,
                                                                 const GuestPlacementOptions& options);
+  /// Ahead of Create, which then finds all of the regions' files populated already, and gives back what the source says
+  /// are holes where it would not populate them. For guests that have not begun; of others nothing is populated. Errors
+  /// as those of Create; what is lacking Create will say as well.
+  static absl::Status PopulateEarly(const GuestMemory& memory, const PageLayout& layout, std::size_t threads);
   ~GuestPlacement() override;
 
   /// The features to open a Userfaultfd with for this memory.
@@ -136,6 +140,9 @@ class GuestPlacement final : public PagePlacement {
   absl::Status MapAliases();
   std::vector<PageRun> PlanFrames(const Transport& transport, std::span<const PageRun> holes) const;
   absl::Status PopulateAliases(std::span<const PageRun> populated, const GuestPlacementOptions& options);
+  absl::Status GiveBack(std::span<const PageRun> holes) const;
+  /// Its pages may be mapped and its own.
+  bool has_begun() const { return external_ != nullptr && (external_->guest.running || external_->guest.taken_over); }
   void FindHugeChunks(std::span<const PageRun> populated, const std::function<void(std::string hint)>& hint);
   absl::Status RegisterFrames(Transport& transport, std::vector<PageRun> runs, const GuestPlacementOptions& options);
   absl::Status RegisterRings(Transport& transport, const GuestPlacementOptions& options);

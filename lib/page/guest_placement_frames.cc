@@ -52,16 +52,15 @@ std::vector<PageRun> GuestPlacement::PlanFrames(const Transport& transport, std:
 }
 
 absl::Status GuestPlacement::PopulateAliases(std::span<const PageRun> populated, const GuestPlacementOptions& options) {
-  const ExternalGuest* const guest = external_ == nullptr ? nullptr : &external_->guest;
   // Making huge folios takes pages out of every mapping, which a guest that has begun would feel.
-  const bool huge = collapse_huge_pages_ && (guest == nullptr || !(guest->running || guest->taken_over));
+  const bool huge = collapse_huge_pages_ && !has_begun();
   std::vector<PopulateRange> ranges;
   for (const PageRun& run : populated) {
     const Place& place = PlaceOf(run.first);
     ranges.push_back({.region = &place.region,
                       .memory = {place.alias + place.Offset(run.first), run.count << place.page_shift},
                       .huge = huge && place.region.page_size == kSmallPage,
-                      .armed = guest != nullptr && guest->registered,
+                      .armed = external_ != nullptr && external_->guest.registered,
                       .file_offset = place.region.file_offset + place.Offset(run.first)});
   }
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;

@@ -52,12 +52,35 @@ absl::StatusOr<std::unique_ptr<GuestPlacement>> GuestPlacement::Create(const Gue
   // A guest in another process may be larger than what there is room for, as long as most of it are holes.
   const bool sparse = placement->external_ != nullptr && !transport.pins_memory();
   const std::vector<PageRun> populated = sparse ? WithoutHoles(frames, holes) : frames;
+  if (absl::Status status = placement->GiveBack(WithoutHoles(frames, populated)); !status.ok()) return status;
   if (absl::Status status = placement->PopulateAliases(populated, options); !status.ok()) return status;
   if (absl::Status status = placement->RegisterFrames(transport, std::move(frames), options); !status.ok()) {
     return status;
   }
   if (absl::Status status = placement->RegisterRings(transport, options); !status.ok()) return status;
   return placement;
+}
+
+absl::Status GuestPlacement::PopulateEarly(const GuestMemory& memory, const PageLayout& layout, std::size_t threads) {
+  if (absl::Status status = CheckGuestMappings(memory); !status.ok()) return status;
+  const GuestPlacementOptions options{.threads = threads};
+  GuestPlacement placement(memory, layout, options);
+  if (placement.has_begun()) return absl::OkStatus();
+  if (absl::Status status = placement.MapAliases(); !status.ok()) return status;
+  if (absl::Status status = placement.CheckUnmapped(); !status.ok()) return status;
+  std::vector<PageRun> files;
+  for (const Place& place : placement.places_) {
+    if (place.alias != nullptr) files.push_back(place.pages);
+  }
+  return placement.PopulateAliases(files, options);
+}
+
+absl::Status GuestPlacement::GiveBack(std::span<const PageRun> holes) const {
+  if (has_begun()) return absl::OkStatus();
+  for (const PageRun& hole : holes) {
+    if (absl::Status emptied = EmptyFrames(hole); !emptied.ok()) return emptied;
+  }
+  return absl::OkStatus();
 }
 
 std::uint64_t GuestPlacement::required_features() const {

@@ -32,7 +32,7 @@ TEST_CASE("a guest whose pager is killed goes on with the next, which brings wha
   auto source = scene.StartGuest(scene.Spec("source"));
   auto pager = scene.StartPager({"--state", state});
   auto destination = scene.StartDestination(scene.Spec("destination"), *pager);
-  auto migration = scene.Migrate(*source, *destination, {"--prepage-time", "100ms", "--no-push"});
+  auto migration = scene.Migrate(*source, *destination, {"--prepage-bytes", "16MiB", "--no-push"});
   // It runs there, on what it has asked for and written since.
   CheckRunsWell(*destination, 0);
   Kill(*pager);

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -66,6 +67,7 @@ class PagedGuest {
 
  private:
   SessionOptions CommonOptions();
+  std::thread PopulateMeanwhile(const GuestMemory& memory, std::size_t threads) const;
   absl::Status Prefetch();
   absl::Status Record() const;
 
