@@ -20,6 +20,7 @@ tc qdisc replace dev eth0 root netem delay 2ms loss 1%
 demo
 tc qdisc del dev eth0 root
 farfault serve small --listen "verbs://$FARFAULT_ADDRESS:7000" --once 2>/dev/null || exit 12
+(until [[ -e dark ]]; do sleep 0.1; done; tc qdisc replace dev eth0 root netem loss 100%) &
 # Nothing is asked of the device from here on: only the question after some seconds of silence can find out.
 farfault serve large --listen "verbs://$FARFAULT_ADDRESS:7000" --once >dead-source.err 2>&1
 echo $? >dead-source.status
@@ -41,6 +42,8 @@ fetch --rest --json >mtu.json || exit 22
 fetch --threads 1 >dead-destination.err 2>&1 &
 until grep -q '^fetching' dead-destination.err; do sleep 0.1; done
 kill -STOP $!
+# In both directions: the source, which ends first, would say goodbye.
+touch dark
 tc qdisc replace dev eth0 root netem loss 100%
 for ((tries = 0; tries < 600; ++tries)); do
   [[ ! -s dead-source.status ]] || break
@@ -72,4 +75,4 @@ for end in source destination; do
   expect "what the $end says of it" 1 "$(times 'the peer does not answer any more' dead-$end.err)"
 done
 
-finish out err
+finish out err dead-source.err dead-destination.err
