@@ -44,6 +44,7 @@ TEST_CASE("who connects while the peer is about to listen is let in") {
     const auto connecting = MakeTransport("verbs://" + host + ":1");
     if (!connecting.ok()) connected = connecting.status();
     while (connecting.ok() && !connected.ok() && !over) {
+      absl::SleepFor(absl::Milliseconds(10));
       connected = (*connecting)->Connect(address, {}, {}, Deadline::After(absl::Seconds(20))).status();
     }
   });

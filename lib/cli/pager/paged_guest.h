@@ -1,6 +1,7 @@
 #ifndef FARFAULT_LIB_CLI_PAGER_PAGED_GUEST_H_
 #define FARFAULT_LIB_CLI_PAGER_PAGED_GUEST_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -67,7 +68,7 @@ class PagedGuest {
 
  private:
   SessionOptions CommonOptions();
-  std::thread PopulateMeanwhile(const GuestMemory& memory, std::size_t threads) const;
+  std::thread PopulateUntil(const std::atomic<bool>& met, const GuestMemory& memory, std::size_t threads) const;
   absl::Status Prefetch();
   absl::Status Record() const;
 

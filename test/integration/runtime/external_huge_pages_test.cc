@@ -2,7 +2,9 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
 
 #include "absl/time/clock.h"
 #include "farfault/farfault.h"
@@ -61,7 +63,11 @@ TEST_CASE("what was populated before the source came is given back where the sou
   RequireDirtyTracking();
   ForkedGuest guest(Shared());
   const GuestMemory memory = MemoryOf(guest, guest.external());
-  REQUIRE(GuestPlacement::PopulateEarly(memory, PageLayout(memory), 1).ok());
+  std::atomic<bool> stop{true};
+  CHECK(absl::IsCancelled(GuestPlacement::PopulateEarly(memory, PageLayout(memory), 1, stop)));
+  CHECK(FileBytes(guest) == 0);
+  stop = false;
+  REQUIRE(GuestPlacement::PopulateEarly(memory, PageLayout(memory), 1, stop).ok());
   CHECK(FileBytes(guest) == 2 * kPart);
   GuestImage image(std::vector<GuestImage::Spec>{{.length = 2 * kPart}});
   std::fill_n(image.bytes().data(), kPart, std::byte{7});
@@ -76,21 +82,15 @@ TEST_CASE("what was populated before the source came is given back where the sou
   REQUIRE(pager.destination->WaitUntilResident(absl::Seconds(60)).ok());
 }
 
-TEST_CASE("of a guest that may have begun nothing is populated early", "[external][huge]") {
+TEST_CASE("of a guest that has begun, or may be touching its memory, nothing is populated early", "[external][huge]") {
   RequireDirtyTracking();
-  ForkedGuest guest(Shared(0));
-  guest.Write(1, 5);
+  const bool armed = GENERATE(true, false);
+  ForkedGuest guest(armed ? Shared() : Shared(0));
   ExternalGuest external = guest.external();
-  SECTION("it says so") {
-    external.taken_over = true;
-    const GuestMemory memory = MemoryOf(guest, external);
-    CHECK(GuestPlacement::PopulateEarly(memory, PageLayout(memory), 1).ok());
-  }
-  SECTION("it shows") {
-    const GuestMemory memory = MemoryOf(guest, external);
-    CHECK(absl::IsFailedPrecondition(GuestPlacement::PopulateEarly(memory, PageLayout(memory), 1)));
-  }
-  CHECK(FileBytes(guest) == kSmallPage);
+  external.taken_over = armed;
+  const GuestMemory memory = MemoryOf(guest, external);
+  CHECK(GuestPlacement::PopulateEarly(memory, PageLayout(memory), 1, std::atomic<bool>(false)).ok());
+  CHECK(FileBytes(guest) == 0);
 }
 
 }  // namespace
