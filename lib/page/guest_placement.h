@@ -66,10 +66,10 @@ class GuestPlacement final : public PagePlacement {
   static absl::StatusOr<std::unique_ptr<GuestPlacement>> Create(const GuestMemory& memory, const PageLayout& layout,
                                                                 Transport& transport,
                                                                 const GuestPlacementOptions& options);
-  /// Ahead of Create, which then finds the files of a guest in another process populated already, and gives back what the
-  /// source says are holes where it would not populate them. Only for guests that have armed their memory and have not
-  /// begun, while there is twice the room; otherwise nothing happens. Errors as those of Create, which will say them as
-  /// well, and kCancelled soon after `stop` has become true: Create does the rest.
+  /// Ahead of Create, which then finds the files of a guest in another process populated already, and gives back what
+  /// the source says are holes where it would not populate them. Only for guests that have armed their memory and
+  /// have not begun, while there is twice the room; otherwise nothing happens. Errors as those of Create, which will
+  /// say them as well, and kCancelled soon after `stop` has become true: Create does the rest.
   static absl::Status PopulateEarly(const GuestMemory& memory, const PageLayout& layout, std::size_t threads,
                                     const std::atomic<bool>& stop);
   ~GuestPlacement() override;

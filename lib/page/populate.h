@@ -33,8 +33,8 @@ absl::Status Populate(const std::vector<PopulateRange>& ranges, std::size_t thre
                       const std::function<void(std::uint64_t done, std::uint64_t total)>& progress,
                       const std::atomic<bool>* stop = nullptr);
 
-/// kResourceExhausted unless populating leaves as much memory, and as much of the regions' file systems, as it takes: so
-/// that it may be done before it is needed.
+/// kResourceExhausted unless populating leaves as much memory, and as much of the regions' file systems, as it takes:
+/// then it may be done before it is needed.
 absl::Status CheckRoomToSpare(const std::vector<PopulateRange>& ranges);
 
 }  // namespace farfault
