@@ -1,7 +1,6 @@
 #ifndef FARFAULT_LIB_PAGE_GUEST_PLACEMENT_H_
 #define FARFAULT_LIB_PAGE_GUEST_PLACEMENT_H_
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -22,7 +21,6 @@
 #include "lib/page/guest_addresses.h"
 #include "lib/page/page_layout.h"
 #include "lib/page/placement.h"
-#include "lib/page/populate.h"
 #include "lib/page/register_extents.h"
 #include "lib/session/peer.h"
 #include "lib/transport/transport.h"
@@ -66,12 +64,6 @@ class GuestPlacement final : public PagePlacement {
   static absl::StatusOr<std::unique_ptr<GuestPlacement>> Create(const GuestMemory& memory, const PageLayout& layout,
                                                                 Transport& transport,
                                                                 const GuestPlacementOptions& options);
-  /// Ahead of Create, which then finds the files of a guest in another process populated already, and gives back what
-  /// the source says are holes where it would not populate them. Only for guests that have armed their memory and
-  /// have not begun, while there is twice the room; otherwise nothing happens. Errors as those of Create, which will
-  /// say them as well, and kCancelled soon after `stop` has become true: Create does the rest.
-  static absl::Status PopulateEarly(const GuestMemory& memory, const PageLayout& layout, std::size_t threads,
-                                    const std::atomic<bool>& stop);
   ~GuestPlacement() override;
 
   /// The features to open a Userfaultfd with for this memory.
@@ -144,12 +136,6 @@ class GuestPlacement final : public PagePlacement {
   absl::Status MapAliases();
   std::vector<PageRun> PlanFrames(const Transport& transport, std::span<const PageRun> holes) const;
   absl::Status PopulateAliases(std::span<const PageRun> populated, const GuestPlacementOptions& options);
-  absl::Status GiveBack(std::span<const PageRun> holes) const;
-  std::vector<PopulateRange> RangesOf(std::span<const PageRun> runs) const;
-  /// That takes pages out of every mapping, which a guest that has begun would feel.
-  bool makes_huge_folios() const { return collapse_huge_pages_ && !has_begun(); }
-  /// Its pages may be mapped and its own.
-  bool has_begun() const { return external_ != nullptr && (external_->guest.running || external_->guest.taken_over); }
   void FindHugeChunks(std::span<const PageRun> populated, const std::function<void(std::string hint)>& hint);
   absl::Status RegisterFrames(Transport& transport, std::vector<PageRun> runs, const GuestPlacementOptions& options);
   absl::Status RegisterRings(Transport& transport, const GuestPlacementOptions& options);

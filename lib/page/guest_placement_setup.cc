@@ -52,41 +52,12 @@ absl::StatusOr<std::unique_ptr<GuestPlacement>> GuestPlacement::Create(const Gue
   // A guest in another process may be larger than what there is room for, as long as most of it are holes.
   const bool sparse = placement->external_ != nullptr && !transport.pins_memory();
   const std::vector<PageRun> populated = sparse ? WithoutHoles(frames, holes) : frames;
-  if (absl::Status status = placement->GiveBack(WithoutHoles(frames, populated)); !status.ok()) return status;
   if (absl::Status status = placement->PopulateAliases(populated, options); !status.ok()) return status;
   if (absl::Status status = placement->RegisterFrames(transport, std::move(frames), options); !status.ok()) {
     return status;
   }
   if (absl::Status status = placement->RegisterRings(transport, options); !status.ok()) return status;
   return placement;
-}
-
-absl::Status GuestPlacement::PopulateEarly(const GuestMemory& memory, const PageLayout& layout, std::size_t threads,
-                                           const std::atomic<bool>& stop) {
-  if (absl::Status status = CheckGuestMappings(memory); !status.ok()) return status;
-  GuestPlacement placement(memory, layout, {});
-  // What is touched before it is armed could be overlooked when it has been collapsed.
-  const bool armed = placement.external_ != nullptr && placement.external_->guest.registered;
-  if (!armed || placement.has_begun()) return absl::OkStatus();
-  if (absl::Status status = placement.MapAliases(); !status.ok()) return status;
-  if (absl::Status status = placement.CheckUnmapped(); !status.ok()) return status;
-  std::vector<PageRun> files;
-  for (const Place& place : placement.places_) {
-    if (place.alias != nullptr) files.push_back(place.pages);
-  }
-  const std::vector<PopulateRange> ranges = placement.RangesOf(files);
-  if (!CheckRoomToSpare(ranges).ok()) return absl::OkStatus();
-  return Populate(ranges, threads, nullptr, &stop);
-}
-
-// Huge pages of hugetlbfs stay: with its page a hole would lose its reservation.
-absl::Status GuestPlacement::GiveBack(std::span<const PageRun> holes) const {
-  if (has_begun()) return absl::OkStatus();
-  for (const PageRun& hole : holes) {
-    if (PlaceOf(hole.first).region.page_size == kHugePage) continue;
-    if (absl::Status emptied = EmptyFrames(hole); !emptied.ok()) return emptied;
-  }
-  return absl::OkStatus();
 }
 
 std::uint64_t GuestPlacement::required_features() const {

@@ -111,8 +111,7 @@ std::uint64_t AllocatedBytes(const Region& region) {
 }
 
 // Finds out what can be known before the first page is taken: an overcommitted population ends with the OOM killer.
-// `times`: how often there must be room for it.
-absl::Status CheckEnough(const std::vector<PopulateRange>& ranges, std::uint64_t times) {
+absl::Status CheckEnough(const std::vector<PopulateRange>& ranges) {
   std::uint64_t needed_in_all = 0;
   for (std::size_t i = 0; i < ranges.size();) {
     const Region& region = *ranges[i].region;
@@ -120,7 +119,6 @@ absl::Status CheckEnough(const std::vector<PopulateRange>& ranges, std::uint64_t
     for (; i < ranges.size() && ranges[i].region == &region; ++i) needed += ranges[i].memory.size();
     needed -= std::min(needed, AllocatedBytes(region));
     if (region.page_size == kHugePage) continue;  // Reserved when it was mapped.
-    needed *= times;
     needed_in_all += needed;
     struct statfs system = {};
     if (fstatfs(region.fd, &system) != 0 || !HasSizeLimit(system)) continue;
@@ -142,9 +140,8 @@ absl::Status CheckEnough(const std::vector<PopulateRange>& ranges, std::uint64_t
 }  // namespace
 
 absl::Status Populate(const std::vector<PopulateRange>& ranges, std::size_t threads,
-                      const std::function<void(std::uint64_t done, std::uint64_t total)>& progress,
-                      const std::atomic<bool>* stop) {
-  if (absl::Status status = CheckEnough(ranges, 1); !status.ok()) return status;
+                      const std::function<void(std::uint64_t done, std::uint64_t total)>& progress) {
+  if (absl::Status status = CheckEnough(ranges); !status.ok()) return status;
   const std::vector<PopulateRange> pieces = CutIntoPieces(ranges);
   std::uint64_t total = 0;
   for (const PopulateRange& piece : pieces) total += piece.memory.size();
@@ -152,7 +149,6 @@ absl::Status Populate(const std::vector<PopulateRange>& ranges, std::size_t thre
   const UniqueFd scratch_file(memfd_create("farfault-warm-up", MFD_CLOEXEC));
   const auto populate_piece = [&](std::size_t index) -> absl::Status {
     const PopulateRange& piece = pieces[index];
-    if (stop != nullptr && *stop) return absl::CancelledError("populating was stopped");
     if (piece.huge) PopulateHuge(piece);
     while (madvise(piece.memory.data(), piece.memory.size(), MADV_POPULATE_WRITE) != 0) {
       const int error = errno;
@@ -166,7 +162,5 @@ absl::Status Populate(const std::vector<PopulateRange>& ranges, std::size_t thre
   if (progress) tick = [&] { progress(done.load(std::memory_order_relaxed), total); };
   return RunInParallel(pieces.size(), ThreadCount(threads), populate_piece, tick);
 }
-
-absl::Status CheckRoomToSpare(const std::vector<PopulateRange>& ranges) { return CheckEnough(ranges, 2); }
 
 }  // namespace farfault

@@ -1,7 +1,6 @@
 #ifndef FARFAULT_LIB_PAGE_POPULATE_H_
 #define FARFAULT_LIB_PAGE_POPULATE_H_
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -25,17 +24,11 @@ struct PopulateRange {
   std::uint64_t file_offset = 0;
 };
 
-/// Makes every page present and writable, in parallel. `progress` is called as the tick of RunInParallel. Ends with
-/// kCancelled within milliseconds of `stop` becoming true, if there is one.
+/// Makes every page present and writable, in parallel. `progress` is called as the tick of RunInParallel.
 /// kResourceExhausted says what is lacking and how to provide it; then some pages have been populated, unless it was
 /// plain from the start that there is too little.
 absl::Status Populate(const std::vector<PopulateRange>& ranges, std::size_t threads,
-                      const std::function<void(std::uint64_t done, std::uint64_t total)>& progress,
-                      const std::atomic<bool>* stop = nullptr);
-
-/// kResourceExhausted unless populating leaves as much memory, and as much of the regions' file systems, as it takes:
-/// then it may be done before it is needed.
-absl::Status CheckRoomToSpare(const std::vector<PopulateRange>& ranges);
+                      const std::function<void(std::uint64_t done, std::uint64_t total)>& progress);
 
 }  // namespace farfault
 

@@ -3,16 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 #include <string_view>
 #include <utility>
 
 #include "lib/cli/pager/working_set.h"
 #include "lib/cli/peer_advice.h"
-#include "lib/page/guest_placement.h"
-#include "lib/page/page_layout.h"
 #include "lib/util/parallel.h"
-#include "lib/util/start_thread.h"
 
 namespace farfault {
 namespace {
@@ -74,28 +70,13 @@ absl::Status PagedGuest::Attach(GuestMemory memory, const std::string& state_fil
   // One processor is left to the guests that run here meanwhile.
   options.prepare_threads = std::max<std::size_t>(2, ThreadCount(0)) - 1;
   told_waiting_ = false;
-  std::atomic<bool> met{false};
-  std::thread populating = PopulateUntil(met, memory, options.prepare_threads);
   auto session = DestinationSession::Create(std::move(memory), std::move(options));
-  met = true;
-  if (populating.joinable()) populating.join();
   if (!session.ok()) return AdviseInstead(session.status(), kLongerWait);
   session_ = *std::move(session);
   if (absl::Status prepared = session_->Prepare(); !prepared.ok()) return prepared;
   if (absl::Status activated = session_->Activate(options_.wait); !activated.ok()) return activated;
   bar_.Say("the guest may run");
   return Prefetch();
-}
-
-// A source that comes to us takes its time. When it is there, its guest should not have to wait for memory.
-std::thread PagedGuest::PopulateUntil(const std::atomic<bool>& met, const GuestMemory& memory,
-                                      std::size_t threads) const {
-  if (options_.listen.empty() || memory.external() == nullptr) return {};
-  // What is lacking is said when the source is there.
-  auto thread = StartThread("ff-populate", [&met, memory, threads] {
-    GuestPlacement::PopulateEarly(memory, PageLayout(memory), threads, met).IgnoreError();
-  });
-  return thread.ok() ? *std::move(thread) : std::thread();
 }
 
 absl::Status PagedGuest::Prefetch() {

@@ -1,12 +1,10 @@
 #ifndef FARFAULT_LIB_CLI_PAGER_PAGED_GUEST_H_
 #define FARFAULT_LIB_CLI_PAGER_PAGED_GUEST_H_
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -68,7 +66,6 @@ class PagedGuest {
 
  private:
   SessionOptions CommonOptions();
-  std::thread PopulateUntil(const std::atomic<bool>& met, const GuestMemory& memory, std::size_t threads) const;
   absl::Status Prefetch();
   absl::Status Record() const;
 

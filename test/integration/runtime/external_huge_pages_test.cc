@@ -1,15 +1,9 @@
 #include <linux/userfaultfd.h>
-#include <sys/stat.h>
 
-#include <algorithm>
-#include <atomic>
 #include <catch2/catch_test_macros.hpp>
-#include <catch2/generators/catch_generators.hpp>
 
 #include "absl/time/clock.h"
 #include "farfault/farfault.h"
-#include "lib/page/guest_placement.h"
-#include "lib/page/page_layout.h"
 #include "test/integration/runtime/external_pager.h"
 #include "test/support/memory_machine.h"
 
@@ -51,46 +45,6 @@ TEST_CASE("who waits for a page when the session prepares goes on waiting", "[ex
   CHECK(StillWaits(guest));
   pager.SwitchOver();
   CHECK(guest.Finish() == ExpectedSum(image, 3));
-}
-
-std::uint64_t FileBytes(const ForkedGuest& guest) {
-  struct stat file{};
-  REQUIRE(fstat(guest.file(), &file) == 0);
-  return static_cast<std::uint64_t>(file.st_blocks) * 512;
-}
-
-TEST_CASE("what was populated before the source came is given back where the source has holes", "[external][huge]") {
-  RequireDirtyTracking();
-  ForkedGuest guest(Shared());
-  const GuestMemory memory = MemoryOf(guest, guest.external());
-  std::atomic<bool> stop{true};
-  CHECK(absl::IsCancelled(GuestPlacement::PopulateEarly(memory, PageLayout(memory), 1, stop)));
-  CHECK(FileBytes(guest) == 0);
-  stop = false;
-  REQUIRE(GuestPlacement::PopulateEarly(memory, PageLayout(memory), 1, stop).ok());
-  CHECK(FileBytes(guest) == 2 * kPart);
-  GuestImage image(std::vector<GuestImage::Spec>{{.length = 2 * kPart}});
-  std::fill_n(image.bytes().data(), kPart, std::byte{7});
-  Pager pager(image, true);
-  REQUIRE(pager.Prepare(memory).ok());
-  CHECK(FileBytes(guest) == kPart);
-  guest.BeginSum(0);
-  CHECK(StillWaits(guest));
-  pager.SwitchOver();
-  CHECK(guest.Finish() == ExpectedSum(image, 0));
-  for (std::uint64_t page = 1; page < kPages; page += 31) CHECK(guest.Sum(page) == ExpectedSum(image, page));
-  REQUIRE(pager.destination->WaitUntilResident(absl::Seconds(60)).ok());
-}
-
-TEST_CASE("of a guest that has begun, or may be touching its memory, nothing is populated early", "[external][huge]") {
-  RequireDirtyTracking();
-  const bool armed = GENERATE(true, false);
-  ForkedGuest guest(armed ? Shared() : Shared(0));
-  ExternalGuest external = guest.external();
-  external.taken_over = armed;
-  const GuestMemory memory = MemoryOf(guest, external);
-  CHECK(GuestPlacement::PopulateEarly(memory, PageLayout(memory), 1, std::atomic<bool>(false)).ok());
-  CHECK(FileBytes(guest) == 0);
 }
 
 }  // namespace
