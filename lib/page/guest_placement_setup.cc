@@ -24,7 +24,7 @@ GuestPlacement::GuestPlacement(const GuestMemory& memory, const PageLayout& layo
                                const GuestPlacementOptions& options)
     : layout_(layout), frames_(layout), collapse_huge_pages_(options.collapse_huge_pages) {
   if (memory.external() != nullptr) {
-    external_.reset(new External{*memory.external(), GuestProcess(memory.external()->pid)});
+    external_ = std::make_unique<External>(*memory.external(), GuestProcess(memory.external()->pid));
   }
   for (std::size_t i = 0; i < memory.regions().size(); ++i) {
     const Region& region = memory.regions()[i];
