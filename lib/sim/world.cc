@@ -93,9 +93,9 @@ void World::SwitchOver() {
   Wake(source_thread_, Actor::kSourceThread);
 }
 
-// What was sent and has been discarded since is not told as a hole, but sent again as zeros.
+// What the destination was told is stale goes first in the push, so it is no hole, even if it has been discarded since.
 void World::StartPush() {
-  std::vector<PageRun> holes = guest_.Holes();
+  const std::vector<PageRun> holes = guest_.Holes();
   auto dirty = dirty_.begin();
   std::vector<PageRun> told;
   for (const PageRun& hole : holes) {
