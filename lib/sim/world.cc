@@ -93,20 +93,6 @@ void World::SwitchOver() {
   Wake(source_thread_, Actor::kSourceThread);
 }
 
-// What the destination was told is stale goes first in the push, so it is no hole, even if it has been discarded since.
-void World::StartPush() {
-  const std::vector<PageRun> holes = guest_.Holes();
-  auto dirty = dirty_.begin();
-  std::vector<PageRun> told;
-  for (const PageRun& hole : holes) {
-    for (PageIndex page = hole.first; page < hole.end(); ++page) {
-      while (dirty != dirty_.end() && dirty->first < page) ++dirty;
-      if (dirty == dirty_.end() || dirty->first != page) told.push_back({page, 1});
-    }
-  }
-  source_.engine().StartPush(told);
-}
-
 // Whoever gives pages back at the destination before the guest is there starts it only when the kernel is done.
 void World::AllowActivation() {
   if (early_discard_.count > 0) {

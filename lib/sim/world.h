@@ -100,7 +100,6 @@ class World {
   void EarlyZap();
   void PrePageRound();
   void SwitchOver();
-  void StartPush();
   void NoteStale();
   void OnGuestMoved();
   void WatchPhases();

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "lib/page/extent_plan.h"
 #include "lib/sim/interleave.h"
 #include "lib/sim/world.h"
 
@@ -121,7 +122,8 @@ void World::Handle(const Event& event) {
       AllowActivation();
       break;
     case Actor::kStartPush:
-      StartPush();
+      // What is stale goes first in the push, so it is no hole, even if it has been discarded since.
+      source_.engine().StartPush(WithoutHoles(guest_.Holes(), dirty_));
       break;
     case Actor::kFetchRest:
       destination_.engine().FetchRest();
