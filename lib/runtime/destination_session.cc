@@ -94,13 +94,12 @@ absl::Status ThreadedDestinationSession::Prepare() {
   if (status.ok()) status = MakeEngine();
   if (status.ok()) status = StartEngine();
   if (!status.ok()) return GiveUpPreparing(status);
-  // The source may have left meanwhile, which the engine sees first. It takes no faults any more.
-  absl::Status failed = this->status();
-  if (!failed.ok()) {
-    thread_->Call([this] {
-      if (!engine_->guest_may_run()) DisarmUnused();
-    });
-  }
+  // Runs behind a whole round of the engine, which sees that the source has left meanwhile. It takes no faults then.
+  absl::Status failed;
+  thread_->Call([&] {
+    failed = engine_->failure();
+    if (!failed.ok() && !engine_->guest_may_run()) DisarmUnused();
+  });
   return failed;
 }
 
