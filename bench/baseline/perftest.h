@@ -3,8 +3,11 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "bench/baseline/program.h"
 
 namespace farfault::bench {
 
@@ -20,8 +23,24 @@ struct PerftestRun {
 
 /// ib_read_lat: the median of one READ at a time, nanoseconds.
 absl::StatusOr<double> ReadLatencyMedian(const PerftestRun& run);
+/// ib_read_lat -e: of one READ at a time, whose completion is slept for, the 99th percentile, nanoseconds.
+absl::StatusOr<double> ReadLatencyTail(const PerftestRun& run);
 /// ib_write_bw: the average over all WRITEs, bytes per second.
 absl::StatusOr<double> WriteBandwidth(const PerftestRun& run);
+
+/// ib_write_bw in the background: writes as fast as it can, from when `Start` returns until this object ends.
+class BackgroundWrites {
+ public:
+  static absl::StatusOr<BackgroundWrites> Start(const PerftestRun& run);
+  /// kUnavailable when they have ended by themselves.
+  absl::Status StillGoingOn();
+
+ private:
+  BackgroundWrites(Program server, Program client) : server_(std::move(server)), client_(std::move(client)) {}
+
+  Program server_;
+  Program client_;
+};
 
 }  // namespace farfault::bench
 

@@ -63,6 +63,12 @@ bool Program::WaitForWords(const std::string& words, absl::Duration timeout) {
   return true;
 }
 
+bool Program::running() const {
+  siginfo_t ended{};
+  // Left to be waited for once more.
+  return waitid(P_PID, static_cast<id_t>(child_), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid == 0;
+}
+
 bool Program::WaitForEnd(absl::Duration timeout) {
   const absl::Time deadline = absl::Now() + timeout;
   while (ReadMore(deadline)) {

@@ -7,6 +7,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <cstring>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -169,6 +170,38 @@ TEST_CASE("a guest that is larger than may be locked is refused half way, and no
   const auto afterwards = (*transport)->Register(source.bytes().first(80u << 20), RemoteAccess::kRead);
   INFO(afterwards.status().ToString());
   CHECK(afterwards.ok());
+}
+
+/// Memory of this process that is pinned for devices (proc_pid_status(5)).
+std::uint64_t PinnedBytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind("VmPin:", 0) == 0) return std::stoull(line.substr(6)) * 1024;
+  }
+  FAIL("/proc/self/status has no VmPin");
+  return 0;
+}
+
+TEST_CASE("guest memory is closed to the device as soon as all of it has moved, though the sessions go on") {
+  constexpr std::uint64_t kGuest = 32u << 20;
+  GuestImage source(OneRegion(kGuest));
+  GuestImage destination(OneRegion(kGuest));
+  source.Fill(17);
+  const std::uint64_t before = PinnedBytes();
+  SourceOptions options;
+  options.push.enabled = false;
+  const SessionPair pair =
+      MakePair(source, std::move(options), destination, {}, "verbs://" + RequireRdmaAddress() + ":0");
+  pair.SwitchOver();
+  // Until then the source serves its memory, and frames are filled.
+  CHECK(PinnedBytes() >= before + 2 * kGuest);
+  REQUIRE(pair.destination->FetchRest().ok());
+  REQUIRE(pair.destination->WaitUntilResident(kPatience).ok());
+  REQUIRE(pair.source->WaitUntilDrained(kPatience).ok());
+  const absl::Time deadline = absl::Now() + kPatience;
+  while (PinnedBytes() >= before + kGuest / 2 && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(10));
+  CHECK(PinnedBytes() < before + kGuest / 2);
+  CHECK(source.FirstDifference(destination).empty());
 }
 
 TEST_CASE("on-demand paging is used where the device has it, and refused where it has not") {

@@ -70,6 +70,16 @@ TEST_CASE("devices, ports and traffic classes can be forced") {
   const VerbsEnds ends = Meet(*connecting, *accepting, "verbs://0.0.0.0:0?tclass=106&device=" + device,
                               "?port=1&tclass=106&device=" + device);
   CheckTraffic(*connecting, *accepting, ends);
+  // As the queue pairs tell, after both ends have set it.
+  const std::string path = ends.connecting->path();
+  CHECK(path.ends_with(", traffic class 106"));
+  CHECK(ends.accepting->path() == path);
+
+  const std::string gid = path.substr(path.find("GID ") + 4, path.rfind(',') - path.find("GID ") - 4);
+  const std::string forced = "?device=" + device + "&port=1&gid=" + gid;
+  const VerbsEnds by_gid = Meet(*connecting, *accepting, "verbs://0.0.0.0:0" + forced, forced);
+  CHECK(by_gid.connecting->path() == "RDMA device " + device + ", port 1, GID " + gid);
+  CheckTraffic(*connecting, *accepting, by_gid);
   const auto none =
       connecting->Connect("verbs://" + host + ":1?gid=60000&device=" + device, {}, {}, Deadline::After(kVerbsPatience));
   CHECK(absl::IsInvalidArgument(none.status()));

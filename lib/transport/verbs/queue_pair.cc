@@ -146,7 +146,8 @@ absl::StatusOr<ConnectionProperties> PropertiesOf(ibv_qp* queue_pair) {
                               .mtu = attributes.path_mtu,
                               .mtu_bytes = 128u << attributes.path_mtu,
                               .port = attributes.port_num,
-                              .gid = attributes.ah_attr.grh.sgid_index};
+                              .gid = attributes.ah_attr.grh.sgid_index,
+                              .traffic_class = attributes.ah_attr.grh.traffic_class};
 }
 
 }  // namespace farfault

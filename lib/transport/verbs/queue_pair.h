@@ -69,7 +69,8 @@ struct ConnectionProperties {
   ibv_mtu mtu{};
   std::uint32_t mtu_bytes = 0;
   std::uint8_t port = 0;
-  std::uint8_t gid = 0;  ///< Index in the port's table.
+  std::uint8_t gid = 0;            ///< Index in the port's table.
+  std::uint8_t traffic_class = 0;  ///< Of what this end sends.
 };
 /// kFailedPrecondition when no READ may be on its way at all.
 absl::StatusOr<ConnectionProperties> PropertiesOf(ibv_qp* queue_pair);

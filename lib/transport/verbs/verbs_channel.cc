@@ -81,8 +81,10 @@ ChannelLimits VerbsChannel::limits() const {
 }
 
 std::string VerbsChannel::path() const {
-  return fmt::format("RDMA device {}, port {}, GID {}", ibv_get_device_name(device_->device), properties_.port,
-                     properties_.gid);
+  std::string path = fmt::format("RDMA device {}, port {}, GID {}", ibv_get_device_name(device_->device),
+                                 properties_.port, properties_.gid);
+  if (properties_.traffic_class != 0) path += fmt::format(", traffic class {}", properties_.traffic_class);
+  return path;
 }
 
 void VerbsChannel::Close() {
