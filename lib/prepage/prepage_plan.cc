@@ -71,8 +71,8 @@ void PrePagePlan::NoteDirty(std::span<const PageRun> dirty) {
 }
 
 std::uint64_t PrePagePlan::RoundBudget() const {
-  if (byte_limit_ == 0) return kRoundBytes;
-  return std::min(kRoundBytes, byte_limit_ - bytes_offered_);
+  if (byte_limit_ == 0) return round_bytes_;
+  return std::min(round_bytes_, byte_limit_ - bytes_offered_);
 }
 
 // The first stretch inside `within` that is not fresh and, where the pass cares, not written all the time.

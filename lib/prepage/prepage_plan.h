@@ -1,6 +1,7 @@
 #ifndef FARFAULT_LIB_PREPAGE_PREPAGE_PLAN_H_
 #define FARFAULT_LIB_PREPAGE_PREPAGE_PLAN_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -37,7 +38,7 @@ class PrePagePlan {
     kNoProgress,   ///< The guest writes as fast as pages are sent.
   };
 
-  /// At most this many bytes per round (but at least one page), so that the dirty set is looked at often enough.
+  /// At most this many bytes per round, so that the dirty set is looked at often enough.
   static constexpr std::uint64_t kRoundBytes = 64u << 20;
   /// History is followed for this many runs, or one for every kPagesPerRankedRun pages, whichever is less, so that the
   /// plan stays small; the rest is sent in ascending order.
@@ -49,6 +50,9 @@ class PrePagePlan {
   /// layout are ignored.
   PrePagePlan(const PageLayout& layout, const PrePageBudget& budget, std::span<const PageRun> holes,
               std::span<const PageHeat> hottest_first);
+
+  /// Rounds may be longer from here on. Looking takes longer the larger the memory is, and nothing is sent meanwhile.
+  void AllowRoundBytes(std::uint64_t bytes) { round_bytes_ = std::max(kRoundBytes, bytes); }
 
   /// What changed since the last round.
   void NoteDirty(std::span<const PageRun> dirty);
@@ -79,8 +83,9 @@ class PrePagePlan {
   bool AllFresh(const PageBitmap& fresh) const;
 
   const PageLayout& layout_;
-  std::uint64_t byte_limit_;       // 0: none.
-  Nanos time_limit_;               // 0: none.
+  std::uint64_t byte_limit_;  // 0: none.
+  Nanos time_limit_;          // 0: none.
+  std::uint64_t round_bytes_ = kRoundBytes;
   std::vector<PageRun> order_;     // Disjoint.
   std::size_t critical_runs_ = 0;  // They come first in order_.
   PageBitmap dirty_now_;           // In the last NoteDirty.

@@ -20,6 +20,14 @@ constexpr std::size_t kFewHottest = 1u << 10;
 constexpr std::size_t kMostHottest = 1u << 16;
 // Looking through so many pages for holes takes about as long as beginning to look once more.
 constexpr std::uint64_t kStretchPages = 32;
+// Looking for what was written takes at most about a twentieth of the time.
+constexpr double kSendingPerLook = 20;
+
+// What can be sent in so much time, by the last round.
+std::uint64_t RoundBytes(absl::Duration look, std::uint64_t sent, absl::Duration sending) {
+  const double looks = absl::FDivDuration(look, std::max(sending, absl::Microseconds(1)));
+  return static_cast<std::uint64_t>(kSendingPerLook * looks * static_cast<double>(sent));
+}
 
 }  // namespace
 
@@ -127,17 +135,26 @@ bool PrePager::WaitWhileItMoves(absl::FunctionRef<bool()> over, Deadline deadlin
 
 absl::StatusOr<bool> PrePager::SendRound(PrePagePlan& plan, const Stopwatch& watch, Deadline deadline) {
   std::vector<PageRun> dirty;
+  const Stopwatch looking;
   // Before any byte of the round is read: whatever is written from here on shows up next time.
   if (absl::Status collected = CollectDirty(&dirty); !collected.ok()) return collected;
+  const absl::Duration looked = looking.Elapsed();
   if (history_ != nullptr) history_->NoteTouched(dirty);
-  bool sending = false;
+  const Stopwatch sending;
+  std::uint64_t bytes = 0;
   thread_.Call([&] {
     MarkStaleOnEngineThread(dirty);
     plan.NoteDirty(dirty);
-    const std::vector<PageRun> round = plan.NextRound(engine_.fresh(), absl::ToInt64Nanoseconds(watch.Elapsed()));
-    engine_.OfferPrePage(round);
-    sending = !round.empty();
+    const std::uint64_t before = plan.bytes_offered();
+    engine_.OfferPrePage(plan.NextRound(engine_.fresh(), absl::ToInt64Nanoseconds(watch.Elapsed())));
+    bytes = plan.bytes_offered() - before;
   });
+  if (absl::Status sent = WaitUntilSent(deadline); !sent.ok()) return sent;
+  if (bytes >= PrePagePlan::kRoundBytes) plan.AllowRoundBytes(RoundBytes(looked, bytes, sending.Elapsed()));
+  return bytes > 0;
+}
+
+absl::Status PrePager::WaitUntilSent(Deadline deadline) {
   const auto over = [this] { return engine_.prepaging_idle() || engine_.phase() == SourceEngine::Phase::kFailed; };
   if (!WaitWhileItMoves(over, deadline)) {
     thread_.Call([this] { engine_.DropOffers(); });
@@ -152,8 +169,7 @@ absl::StatusOr<bool> PrePager::SendRound(PrePagePlan& plan, const Stopwatch& wat
   }
   absl::Status failure;
   thread_.Call([&] { failure = engine_.failure(); });
-  if (!failure.ok()) return failure;
-  return sending;
+  return failure;
 }
 
 // Holes, and what cannot be sent for want of a key since it was a hole a moment ago.

@@ -81,6 +81,7 @@ class PrePager {
   absl::Status CollectDirty(std::vector<PageRun>* dirty);
   void MarkEverythingStale();
   absl::StatusOr<bool> SendRound(PrePagePlan& plan, const Stopwatch& watch, Deadline deadline);
+  absl::Status WaitUntilSent(Deadline deadline);
   void MarkStaleOnEngineThread(std::span<const PageRun> dirty);
 
   SessionCore& core_;

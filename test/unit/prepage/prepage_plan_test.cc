@@ -108,6 +108,27 @@ TEST_CASE("rounds are bounded, and the order goes on where it was", "[prepage_pl
   REQUIRE(expected == 40000);
 }
 
+TEST_CASE("rounds are as long as is allowed, never shorter than by default, and within the budget", "[prepage_plan]") {
+  const PageLayout layout({{{0, 200000}, kSmallPage}});
+  constexpr std::uint64_t kDefault = PrePagePlan::kRoundBytes / kSmallPage;
+  PageBitmap fresh = Fresh(layout);
+  PrePagePlan plan(layout, {.bytes = 7 * PrePagePlan::kRoundBytes, .critical = {}}, {}, {});
+  const auto pages = [&] {
+    std::uint64_t sum = 0;
+    for (const PageRun& run : SendRound(plan, fresh, {})) sum += run.count;
+    return sum;
+  };
+  CHECK(pages() == kDefault);
+  plan.AllowRoundBytes(3 * PrePagePlan::kRoundBytes);
+  CHECK(pages() == 3 * kDefault);
+  plan.AllowRoundBytes(0);
+  CHECK(pages() == kDefault);
+  plan.AllowRoundBytes(100 * PrePagePlan::kRoundBytes);
+  CHECK(pages() == 2 * kDefault);
+  CHECK(pages() == 0);
+  CHECK(plan.state() == State::kBytesSpent);
+}
+
 TEST_CASE("a page that is written in every round is sent at most once more, at the end", "[prepage_plan]") {
   PageBitmap fresh = Fresh(kOneRegion);
   PrePagePlan plan(kOneRegion, {}, {}, {});
