@@ -5,37 +5,63 @@
 #include <poll.h>
 #include <spawn.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 
 #include "absl/time/clock.h"
 
 namespace farfault::bench {
+namespace {
+
+struct Terminal {
+  UniqueFd ours;
+  UniqueFd theirs;
+};
+
+// A program that writes to a pipe keeps back what it has to say until it is a lot. To a terminal it says it at once.
+absl::StatusOr<Terminal> OpenTerminal() {
+  Terminal terminal{UniqueFd(posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)), {}};
+  std::array<char, 64> name{};
+  if (!terminal.ours.valid() || grantpt(terminal.ours.get()) != 0 || unlockpt(terminal.ours.get()) != 0 ||
+      ptsname_r(terminal.ours.get(), name.data(), name.size()) != 0) {
+    return absl::ErrnoToStatus(errno, "a pseudo terminal cannot be opened (is devpts mounted at /dev/pts?)");
+  }
+  terminal.theirs = UniqueFd(open(name.data(), O_RDWR | O_NOCTTY | O_CLOEXEC));
+  termios modes{};
+  if (!terminal.theirs.valid() || tcgetattr(terminal.theirs.get(), &modes) != 0) {
+    return absl::ErrnoToStatus(errno, name.data());
+  }
+  cfmakeraw(&modes);
+  if (tcsetattr(terminal.theirs.get(), TCSANOW, &modes) != 0) return absl::ErrnoToStatus(errno, name.data());
+  return terminal;
+}
+
+}  // namespace
 
 absl::StatusOr<Program> Program::Start(const std::vector<std::string>& command) {
-  std::array<int, 2> ends{};
-  if (pipe2(ends.data(), O_CLOEXEC) != 0) return absl::ErrnoToStatus(errno, "pipe");
-  UniqueFd output(ends[0]);
-  const UniqueFd input(ends[1]);
+  auto terminal = OpenTerminal();
+  if (!terminal.ok()) return terminal.status();
   std::vector<char*> arguments;
   for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, input.get(), STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, input.get(), STDERR_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, terminal->theirs.get(), STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, terminal->theirs.get(), STDERR_FILENO);
   pid_t child = -1;
   const int error = posix_spawnp(&child, arguments[0], &actions, nullptr, arguments.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) {
     return absl::FailedPreconditionError(fmt::format("{} cannot be started: {}", command[0], std::strerror(error)));
   }
-  return Program(child, std::move(output));
+  return Program(child, std::move(terminal->ours));
 }
 
 Program::~Program() {
@@ -50,6 +76,7 @@ bool Program::ReadMore(absl::Time deadline) {
   const auto left = absl::ToInt64Milliseconds(deadline - absl::Now());
   if (left <= 0 || poll(&waiting, 1, static_cast<int>(left)) <= 0) return false;
   std::array<char, 4096> buffer{};
+  // EIO: nobody has the other end open any more.
   const ssize_t count = read(output_.get(), buffer.data(), buffer.size());
   if (count > 0) text_.append(buffer.data(), static_cast<std::size_t>(count));
   return count > 0;

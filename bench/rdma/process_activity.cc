@@ -50,6 +50,7 @@ absl::StatusOr<ProcessWatch> ProcessWatch::Start(pid_t process) {
     Thread thread;
     std::from_chars(name.data(), name.data() + name.size(), thread.id);
     thread.system_calls = CountOf(tracepoint, thread.id);
+    if (!thread.system_calls.valid() && errno == ESRCH) continue;  // It has ended since.
     if (!thread.system_calls.valid()) {
       return absl::ResourceExhaustedError(
           fmt::format("system calls cannot be counted: {}", absl::ErrnoToStatus(errno, "perf_event_open").ToString()));
@@ -60,9 +61,9 @@ absl::StatusOr<ProcessWatch> ProcessWatch::Start(pid_t process) {
   return watch;
 }
 
-absl::StatusOr<Activity> ProcessWatch::Read() const {
+absl::StatusOr<Activity> ProcessWatch::Read() {
   Activity activity;
-  for (const Thread& thread : threads_) {
+  for (Thread& thread : threads_) {
     std::uint64_t count = 0;
     if (read(thread.system_calls.get(), &count, sizeof(count)) != sizeof(count)) {
       return absl::ErrnoToStatus(errno, "reading a count of system calls");
@@ -73,11 +74,12 @@ absl::StatusOr<Activity> ProcessWatch::Read() const {
     std::uint64_t waited = 0;
     std::uint64_t times = 0;
     std::ifstream statistics(fmt::format("{}/{}/schedstat", TasksOf(process_), thread.id));
-    if (!(statistics >> ran >> waited >> times)) {
-      return absl::InternalError(fmt::format("thread {} of the source has no schedstat, or has ended", thread.id));
+    if (statistics >> ran >> waited >> times) {
+      thread.cpu_nanoseconds = ran;
+      thread.wakeups = times;
     }
-    activity.cpu_nanoseconds += ran;
-    activity.wakeups += times;
+    activity.cpu_nanoseconds += thread.cpu_nanoseconds;
+    activity.wakeups += thread.wakeups;
   }
   return activity;
 }

@@ -19,19 +19,22 @@ struct Activity {
 };
 
 /// Counts what another process does without disturbing it: system calls with the kernel's tracepoint for their entry,
-/// through perf_event_open(2), and the rest from /proc/PID/task/TID/schedstat. Threads that begin later are not seen.
+/// through perf_event_open(2), and the rest from /proc/PID/task/TID/schedstat. Threads that begin later are not seen,
+/// and of one that has ended counts what it had done by then.
 /// One thread.
 class ProcessWatch {
  public:
   /// kResourceExhausted when the kernel offers no such counter to this process (needs root, and tracefs).
   static absl::StatusOr<ProcessWatch> Start(pid_t process);
 
-  absl::StatusOr<Activity> Read() const;
+  absl::StatusOr<Activity> Read();
 
  private:
   struct Thread {
     pid_t id = 0;
     UniqueFd system_calls;
+    std::uint64_t cpu_nanoseconds = 0;  ///< When it was last seen.
+    std::uint64_t wakeups = 0;
   };
   explicit ProcessWatch(pid_t process) : process_(process) {}
 

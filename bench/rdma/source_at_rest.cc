@@ -33,7 +33,7 @@ struct Work {
 };
 
 // What the switchover has left to do is not the faults'.
-absl::Status WaitUntilStill(const ProcessWatch& watch) {
+absl::Status WaitUntilStill(ProcessWatch& watch) {
   std::uint64_t seen = 0;
   for (int tries = 0; tries < 20; ++tries) {
     std::this_thread::sleep_for(std::chrono::milliseconds(300));
@@ -48,7 +48,7 @@ absl::Status MeasureRound(SourceHost& source, const TargetSpec& target, int roun
   auto move = RemoteMove::Prepare(source, {{"guest", kBytes}}, {.push = false}, target);
   if (!move.ok()) return move.status();
   if (absl::Status status = (*move)->SwitchOver(); !status.ok()) return status;
-  const auto watch = ProcessWatch::Start(source.pid());
+  auto watch = ProcessWatch::Start(source.pid());
   if (!watch.ok()) return watch.status();
   if (absl::Status status = WaitUntilStill(*watch); !status.ok()) return status;
   const std::uint64_t faults_before = (*move)->Stats().faults_network;
