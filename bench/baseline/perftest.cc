@@ -117,21 +117,22 @@ absl::StatusOr<BackgroundWrites> BackgroundWrites::Start(const PerftestRun& run)
   const std::string program = "ib_write_bw";
   const std::vector<std::string> command =
       Command(program, run, {"--run_infinitely", "-D", "1", "-p", std::to_string(kBackgroundPort)});
+  const std::string row = fmt::format("\n {} ", run.message_bytes);
   absl::Status failed;
   for (int tried = 0; tried < kTries; ++tried) {
     auto pair = StartPair(command, run.address);
     if (!pair.ok()) return pair.status();
-    // A row after each second.
-    if (pair->client.WaitForWords(fmt::format("\n {} ", run.message_bytes), absl::Seconds(20))) {
-      return BackgroundWrites(std::move(pair->server), std::move(pair->client));
+    if (pair->client.WaitForWords(row, absl::Seconds(20))) {
+      return BackgroundWrites(std::move(pair->server), std::move(pair->client), row);
     }
     failed = Failed(program, pair->client);
   }
   return failed;
 }
 
-absl::Status BackgroundWrites::StillGoingOn() {
-  return client_.running() && server_.running() ? absl::OkStatus() : Failed("ib_write_bw", client_);
+absl::Status BackgroundWrites::CheckGoingOn() {
+  client_.ForgetText();
+  return client_.WaitForWords(row_, absl::Seconds(10)) ? absl::OkStatus() : Failed("ib_write_bw", client_);
 }
 
 }  // namespace farfault::bench

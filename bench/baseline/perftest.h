@@ -32,14 +32,16 @@ absl::StatusOr<double> WriteBandwidth(const PerftestRun& run);
 class BackgroundWrites {
  public:
   static absl::StatusOr<BackgroundWrites> Start(const PerftestRun& run);
-  /// kUnavailable when they have ended by themselves.
-  absl::Status StillGoingOn();
+  /// Waits until something has been written since. kUnavailable when nothing is.
+  absl::Status CheckGoingOn();
 
  private:
-  BackgroundWrites(Program server, Program client) : server_(std::move(server)), client_(std::move(client)) {}
+  BackgroundWrites(Program server, Program client, std::string row)
+      : server_(std::move(server)), client_(std::move(client)), row_(std::move(row)) {}
 
   Program server_;
   Program client_;
+  std::string row_;  // How what is printed each second begins.
 };
 
 }  // namespace farfault::bench

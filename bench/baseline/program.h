@@ -27,8 +27,8 @@ class Program {
   bool WaitForWords(const std::string& words, absl::Duration timeout);
   /// Reads until it ends. True: with status 0, in time.
   bool WaitForEnd(absl::Duration timeout);
-  /// It has not ended. Not after WaitForEnd.
-  bool running() const;
+  /// Reads what it has printed so far, and forgets all of it.
+  void ForgetText();
   /// What it has printed on standard output and standard error so far.
   const std::string& text() const { return text_; }
 

@@ -20,7 +20,7 @@ struct Activity {
 
 /// Counts what another process does without disturbing it: system calls with the kernel's tracepoint for their entry,
 /// through perf_event_open(2), and the rest from /proc/PID/task/TID/schedstat. Threads that begin later are not seen,
-/// and of one that has ended counts what it had done by then.
+/// and of one that has ended counts what it had done when it was last seen.
 /// One thread.
 class ProcessWatch {
  public:

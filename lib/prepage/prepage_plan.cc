@@ -10,6 +10,7 @@ namespace {
 
 // Per run of a round: bounds the search for its end.
 constexpr std::uint64_t kMaxRunPages = 4096;
+constexpr double kSendingPerLook = 20;
 
 }  // namespace
 
@@ -68,6 +69,14 @@ void PrePagePlan::NoteDirty(std::span<const PageRun> dirty) {
   for (const PageRun& run : dirty) {
     if (layout_.Contains(run)) dirty_now_.SetRun(run);
   }
+}
+
+void PrePagePlan::NoteCost(Nanos looking, Nanos sending, std::uint64_t bytes_sent) {
+  if (bytes_sent < kRoundBytes) return;  // The rate is that of a few pages, or of none.
+  const double rate = static_cast<double>(bytes_sent) / static_cast<double>(std::max<Nanos>(1, sending));
+  const double wanted = kSendingPerLook * static_cast<double>(looking) * rate;
+  const double bytes = std::clamp<double>(wanted, kRoundBytes, kMostRoundBytes);
+  round_bytes_ = static_cast<std::uint64_t>(bytes);
 }
 
 std::uint64_t PrePagePlan::RoundBudget() const {

@@ -1,7 +1,6 @@
 #ifndef FARFAULT_LIB_PREPAGE_PREPAGE_PLAN_H_
 #define FARFAULT_LIB_PREPAGE_PREPAGE_PLAN_H_
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -38,8 +37,10 @@ class PrePagePlan {
     kNoProgress,   ///< The guest writes as fast as pages are sent.
   };
 
-  /// At most this many bytes per round, so that the dirty set is looked at often enough.
+  /// Bytes per round, so that the dirty set is looked at often enough.
   static constexpr std::uint64_t kRoundBytes = 64u << 20;
+  /// And at most, where looking at the dirty set takes long.
+  static constexpr std::uint64_t kMostRoundBytes = 16 * kRoundBytes;
   /// History is followed for this many runs, or one for every kPagesPerRankedRun pages, whichever is less, so that the
   /// plan stays small; the rest is sent in ascending order.
   static constexpr std::size_t kMaxRankedRuns = 1u << 16;
@@ -51,8 +52,10 @@ class PrePagePlan {
   PrePagePlan(const PageLayout& layout, const PrePageBudget& budget, std::span<const PageRun> holes,
               std::span<const PageHeat> hottest_first);
 
-  /// Rounds may be longer from here on. Looking takes longer the larger the memory is, and nothing is sent meanwhile.
-  void AllowRoundBytes(std::uint64_t bytes) { round_bytes_ = std::max(kRoundBytes, bytes); }
+  /// What a round of kRoundBytes and more has cost: nothing is sent while the caller looks for what was written, which
+  /// takes longer the larger the memory is. From here on rounds are so long that looking takes a twentieth of the time,
+  /// as far as kMostRoundBytes allow.
+  void NoteCost(Nanos looking, Nanos sending, std::uint64_t bytes_sent);
 
   /// What changed since the last round.
   void NoteDirty(std::span<const PageRun> dirty);

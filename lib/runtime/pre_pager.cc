@@ -20,14 +20,6 @@ constexpr std::size_t kFewHottest = 1u << 10;
 constexpr std::size_t kMostHottest = 1u << 16;
 // Looking through so many pages for holes takes about as long as beginning to look once more.
 constexpr std::uint64_t kStretchPages = 32;
-// Looking for what was written takes at most about a twentieth of the time.
-constexpr double kSendingPerLook = 20;
-
-// What can be sent in so much time, by the last round.
-std::uint64_t RoundBytes(absl::Duration look, std::uint64_t sent, absl::Duration sending) {
-  const double looks = absl::FDivDuration(look, std::max(sending, absl::Microseconds(1)));
-  return static_cast<std::uint64_t>(kSendingPerLook * looks * static_cast<double>(sent));
-}
 
 }  // namespace
 
@@ -141,17 +133,22 @@ absl::StatusOr<bool> PrePager::SendRound(PrePagePlan& plan, const Stopwatch& wat
   const absl::Duration looked = looking.Elapsed();
   if (history_ != nullptr) history_->NoteTouched(dirty);
   const Stopwatch sending;
-  std::uint64_t bytes = 0;
+  bool offers = false;
+  std::uint64_t sent_before = 0;
   thread_.Call([&] {
     MarkStaleOnEngineThread(dirty);
     plan.NoteDirty(dirty);
-    const std::uint64_t before = plan.bytes_offered();
-    engine_.OfferPrePage(plan.NextRound(engine_.fresh(), absl::ToInt64Nanoseconds(watch.Elapsed())));
-    bytes = plan.bytes_offered() - before;
+    const std::vector<PageRun> round = plan.NextRound(engine_.fresh(), absl::ToInt64Nanoseconds(watch.Elapsed()));
+    sent_before = engine_.Stats().bytes_sent;
+    engine_.OfferPrePage(round);
+    offers = !round.empty();
   });
   if (absl::Status sent = WaitUntilSent(deadline); !sent.ok()) return sent;
-  if (bytes >= PrePagePlan::kRoundBytes) plan.AllowRoundBytes(RoundBytes(looked, bytes, sending.Elapsed()));
-  return bytes > 0;
+  const absl::Duration sent_for = sending.Elapsed();
+  std::uint64_t sent_after = 0;
+  thread_.Call([&] { sent_after = engine_.Stats().bytes_sent; });
+  plan.NoteCost(absl::ToInt64Nanoseconds(looked), absl::ToInt64Nanoseconds(sent_for), sent_after - sent_before);
+  return offers;
 }
 
 absl::Status PrePager::WaitUntilSent(Deadline deadline) {

@@ -108,24 +108,35 @@ TEST_CASE("rounds are bounded, and the order goes on where it was", "[prepage_pl
   REQUIRE(expected == 40000);
 }
 
-TEST_CASE("rounds are as long as is allowed, never shorter than by default, and within the budget", "[prepage_plan]") {
-  const PageLayout layout({{{0, 200000}, kSmallPage}});
+TEST_CASE("rounds are as long as looking is worth, never shorter than by default, and within the budget",
+          "[prepage_plan]") {
   constexpr std::uint64_t kDefault = PrePagePlan::kRoundBytes / kSmallPage;
+  constexpr std::uint64_t kMost = PrePagePlan::kMostRoundBytes / kSmallPage;
+  const PageLayout layout({{{0, 2 * kMost}, kSmallPage}});
   PageBitmap fresh = Fresh(layout);
-  PrePagePlan plan(layout, {.bytes = 7 * PrePagePlan::kRoundBytes, .critical = {}}, {}, {});
-  const auto pages = [&] {
-    std::uint64_t sum = 0;
-    for (const PageRun& run : SendRound(plan, fresh, {})) sum += run.count;
-    return sum;
+  PrePagePlan plan(layout, {.bytes = 2 * PrePagePlan::kMostRoundBytes - kSmallPage, .critical = {}}, {}, {});
+  std::uint64_t left = 2 * kMost - 1;
+  const auto next = [&] {
+    std::uint64_t pages = 0;
+    for (const PageRun& run : SendRound(plan, fresh, {})) pages += run.count;
+    left -= pages;
+    return pages;
   };
-  CHECK(pages() == kDefault);
-  plan.AllowRoundBytes(3 * PrePagePlan::kRoundBytes);
-  CHECK(pages() == 3 * kDefault);
-  plan.AllowRoundBytes(0);
-  CHECK(pages() == kDefault);
-  plan.AllowRoundBytes(100 * PrePagePlan::kRoundBytes);
-  CHECK(pages() == 2 * kDefault);
-  CHECK(pages() == 0);
+  CHECK(next() == kDefault);
+  // Sent in ten times as long as the look took: twice as much makes it twenty times.
+  plan.NoteCost(1'000'000, 10'000'000, PrePagePlan::kRoundBytes);
+  CHECK(next() == 2 * kDefault);
+  // Of few bytes nothing is learned.
+  plan.NoteCost(1'000'000, 1, PrePagePlan::kRoundBytes - 1);
+  CHECK(next() == 2 * kDefault);
+  plan.NoteCost(0, 0, PrePagePlan::kRoundBytes);
+  CHECK(next() == kDefault);
+  plan.NoteCost(60'000'000'000, 0, std::uint64_t{1} << 62);
+  CHECK(next() == kMost);
+  const std::uint64_t rest = left;
+  CHECK(next() == rest);
+  CHECK(rest > kDefault);
+  CHECK(next() == 0);
   CHECK(plan.state() == State::kBytesSpent);
 }
 
