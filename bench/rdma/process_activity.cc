@@ -77,6 +77,7 @@ absl::StatusOr<Activity> ProcessWatch::Read() {
     if (statistics >> ran >> waited >> times) {
       thread.cpu_nanoseconds = ran;
       thread.wakeups = times;
+      ++activity.threads;
     }
     activity.cpu_nanoseconds += thread.cpu_nanoseconds;
     activity.wakeups += thread.wakeups;

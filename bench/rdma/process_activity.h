@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -16,6 +17,7 @@ struct Activity {
   std::uint64_t system_calls = 0;  ///< Entered since the watch began.
   std::uint64_t wakeups = 0;       ///< How often the scheduler has put one of its threads on a CPU.
   std::uint64_t cpu_nanoseconds = 0;
+  std::size_t threads = 0;  ///< That have not ended. Where one has between two readings the rest is too little.
 };
 
 /// Counts what another process does without disturbing it: system calls with the kernel's tracepoint for their entry,

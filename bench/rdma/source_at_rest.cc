@@ -58,6 +58,7 @@ absl::Status MeasureRound(SourceHost& source, const TargetSpec& target, int roun
   guest.Touch(kFaultsPerRound);
   const auto after = watch->Read();
   if (!after.ok()) return after.status();
+  if (after->threads != before->threads) return absl::InternalError("a thread of the source ended during the faults");
   const std::uint64_t faults = (*move)->Stats().faults_network - faults_before;
   if (absl::Status status = (*move)->End(/*drain=*/false); !status.ok()) return status;
   if (guest.wrong_pages() > 0) return absl::DataLossError(fmt::format("{} pages arrived wrong", guest.wrong_pages()));
