@@ -20,7 +20,10 @@ tc qdisc replace dev eth0 root netem delay 2ms loss 1%
 demo
 tc qdisc del dev eth0 root
 farfault serve small --listen "verbs://$FARFAULT_ADDRESS:7000" --once 2>/dev/null || exit 12
-(until [[ -e dark ]]; do sleep 0.1; done; tc qdisc replace dev eth0 root netem loss 100%) &
+# To change what a queue does is all right while packets are sent. To replace the queue is not: SoftRoCE gives a connection
+# up, without a reason, whose packet comes while there is none.
+tc qdisc replace dev eth0 root netem loss 0%
+(until [[ -e dark ]]; do sleep 0.1; done; tc qdisc change dev eth0 root netem loss 100%) &
 # Nothing is asked of the device from here on: only the question after some seconds of silence can find out.
 farfault serve large --listen "verbs://$FARFAULT_ADDRESS:7000" --once >dead-source.err 2>&1
 echo $? >dead-source.status
@@ -31,20 +34,21 @@ demo() {
   farfault demo --role destination --connect "tcp://$FARFAULT_PEER_ADDRESS:7001" --transport verbs --size "$1" \
     --demand-only 300ms --timeout 15m --json || exit 21
 }
-fetch() { farfault fetch --from "verbs://$FARFAULT_PEER_ADDRESS:7000" "$@"; }
+source=verbs://$FARFAULT_PEER_ADDRESS:7000
 demo 16M >plain.json
 tc qdisc replace dev eth0 root netem delay 2ms loss 1%
 # SoftRoCE waits for seconds before it sends again what was lost.
 demo 4M >lossy.json
 tc qdisc del dev eth0 root
 ip link set eth0 mtu 1500
-fetch --rest --json >mtu.json || exit 22
-fetch --threads 1 >dead-destination.err 2>&1 &
+farfault fetch --from "$source" --rest --json >mtu.json || exit 22
+tc qdisc replace dev eth0 root netem loss 0%
+farfault fetch --from "$source" --threads 1 >dead-destination.err 2>&1 &
 until grep -q '^fetching' dead-destination.err; do sleep 0.1; done
 kill -STOP $!
 # In both directions: the source, which ends first, would say goodbye.
 touch dark
-tc qdisc replace dev eth0 root netem loss 100%
+tc qdisc change dev eth0 root netem loss 100%
 for ((tries = 0; tries < 600; ++tries)); do
   [[ ! -s dead-source.status ]] || break
   sleep 0.2

@@ -221,7 +221,11 @@ Failure CompletionFailure(Opcode opcode, ibv_wc_status status) {
   const std::string_view name = NameOf(opcode);
   switch (status) {
     case IBV_WC_WR_FLUSH_ERR:
-      return {absl::StatusCode::kUnavailable, "the connection was lost", true};
+      // Nobody ended it before, or that would have been the reason.
+      return {absl::StatusCode::kUnavailable,
+              "this host's RDMA device gave the connection up without a reason, as SoftRoCE does when it cannot send a "
+              "packet (link, firewall, `tc`)",
+              true};
     case IBV_WC_REM_ACCESS_ERR:
       return {
           absl::StatusCode::kPermissionDenied,
