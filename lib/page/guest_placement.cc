@@ -29,6 +29,14 @@ std::string_view Cause(int error) {
   }
 }
 
+// A plain access would be answered with SIGBUS where the file system is full.
+int MakeWritable(std::byte* memory, std::uint64_t length) {
+  while (madvise(memory, length, MADV_POPULATE_WRITE) != 0) {
+    if (errno != EINTR && errno != EAGAIN) return errno;
+  }
+  return 0;
+}
+
 }  // namespace
 
 MapResult GuestPlacement::Stopped(const Place& place, PageRun run, const UffdResult& result, std::uint64_t bytes_done) {
@@ -102,12 +110,55 @@ MapResult GuestPlacement::MapDemanded(PageIndex page, std::uint32_t slot) {
 
 MapResult GuestPlacement::MapLanded(PageRun run) {
   const Place& place = PlaceOf(run.first);
+  if (place.alias == nullptr) return MapKept(place, run);
   return MapRun(place, run, [&](std::byte* guest, std::uint64_t offset, std::uint64_t length) {
     const UffdResult result = uffd_->Continue(guest, length);
     // The pager before this one was killed between entering a hole as landed and mapping zeros.
     const bool may_be_hole = external_ != nullptr && external_->guest.taken_over;
-    if (result.error != EFAULT || result.bytes_done > 0 || !may_be_hole) return result;
+    if (result.error != EFAULT || !may_be_hole) return result;
+    if (result.bytes_done > 0) return UffdResult{UffdStatus::kDone, 0, result.bytes_done};
     return ContinueWithNewFrame(place, run.first + (offset >> place.page_shift), guest);
+  });
+}
+
+absl::Status GuestPlacement::MakeRoomToKeep(Place& place) {
+  if (place.kept.size() > 0) return absl::OkStatus();
+  auto kept = Mapping::Anonymous(place.region.length);
+  if (!kept.ok()) {
+    return absl::ResourceExhaustedError(fmt::format(
+        "region '{}': {} bytes of address space for what is pre-paged are lacking ({}); pre-page less, or not at all",
+        place.region.name, place.region.length, std::string(kept.status().message())));
+  }
+  place.kept = *std::move(kept);
+  return absl::OkStatus();
+}
+
+// In a file the bytes are at home, if not in the guest's mapping.
+MapResult GuestPlacement::KeepStaged(PageRun run, const std::byte* source) {
+  Place& place = places_[layout_.RegionOf(run.first)];
+  if (place.alias == nullptr) {
+    if (absl::Status room = MakeRoomToKeep(place); !room.ok()) {
+      failure_.Update(room);
+      return {MapStatus::kFailed, 0};
+    }
+  }
+  std::byte* const memory = (place.alias != nullptr ? place.alias : place.kept.data()) + place.Offset(run.first);
+  const std::uint64_t length = run.count << place.page_shift;
+  if (const int error = MakeWritable(memory, length); error != 0) {
+    return Stopped(place, run, {UffdStatus::kFailed, error, 0}, 0);
+  }
+  std::memcpy(memory, source, length);
+  return {MapStatus::kOk, run.count};
+}
+
+MapResult GuestPlacement::MapKept(const Place& place, PageRun run) {
+  return MapRun(place, run, [&](std::byte* guest, std::uint64_t offset, std::uint64_t length) {
+    std::byte* const kept = place.kept.data() + place.Offset(run.first) + offset;
+    UffdResult result = uffd_->Copy(guest, kept, length);
+    if (result.status == UffdStatus::kExists) result.status = UffdStatus::kFailed;
+    // Else it goes with the session.
+    if (result.bytes_done > 0) static_cast<void>(madvise(kept, result.bytes_done, MADV_DONTNEED));
+    return result;
   });
 }
 
@@ -128,9 +179,8 @@ MapResult GuestPlacement::MapStaged(PageRun run, const std::byte* source) {
 MapResult GuestPlacement::MapByAlias(const Place& place, PageRun run, const std::byte* source) {
   std::byte* const alias = place.alias + place.Offset(run.first);
   return MapRun(place, run, [&](std::byte* guest, std::uint64_t offset, std::uint64_t length) {
-    // A plain access would be answered with SIGBUS where the file system is full.
-    while (madvise(alias + offset, length, MADV_POPULATE_WRITE) != 0) {
-      if (errno != EINTR && errno != EAGAIN) return UffdResult{UffdStatus::kFailed, errno, 0};
+    if (const int error = MakeWritable(alias + offset, length); error != 0) {
+      return UffdResult{UffdStatus::kFailed, error, 0};
     }
     std::memcpy(alias + offset, source + offset, length);
     UffdResult result = uffd_->Continue(guest, length);
@@ -200,17 +250,13 @@ bool GuestPlacement::CollapseGuest(PageIndex first) const {
   return madvise(part.address, kHugePage, MADV_COLLAPSE) == 0;
 }
 
+// Nothing is mapped yet.
 bool GuestPlacement::Forget(PageRun run) {
   const Place& place = PlaceOf(run.first);
-  if (place.alias != nullptr && frames_.Clip(run) == run && frames_.Has(run.first)) return true;
-  if (external_ != nullptr) return place.alias != nullptr;
-  std::byte* const guest = place.Guest(run.first);
-  const std::uint64_t length = run.count << place.page_shift;
-  // With remove events the call below would wait for this very thread to read the event.
-  const bool reported = uffd_ != nullptr && (uffd_->features() & UFFD_FEATURE_EVENT_REMOVE) != 0;
-  if (reported && !uffd_->Unregister(guest, length).ok()) return false;
-  const bool dropped = DropPages(guest, length).ok();
-  return (!reported || uffd_->Register(guest, length, UFFDIO_REGISTER_MODE_MISSING).ok()) && dropped;
+  if (place.alias != nullptr) return true;
+  if (external_ != nullptr) return false;
+  if (place.kept.size() == 0) return true;
+  return madvise(place.kept.data() + place.Offset(run.first), run.count << place.page_shift, MADV_DONTNEED) == 0;
 }
 
 }  // namespace farfault

@@ -82,7 +82,7 @@ class GuestPlacement final : public PagePlacement {
 
   /// Of an external guest, when it was armed: pages that were mapped there already and are the guest's own.
   std::span<const PageRun> mapped_before() const { return mapped_before_; }
-  /// Whether pages of the run that come before the switchover can be taken back again.
+  /// Whether pages can come before the switchover: what of them would be stale must not be seen.
   bool takes_prepaged(PageIndex page) const { return external_ == nullptr || direct(page); }
   const GuestProcess* process() const { return external_ == nullptr ? nullptr : &external_->process; }
 
@@ -102,6 +102,7 @@ class GuestPlacement final : public PagePlacement {
   Frame DemandFrame(PageIndex page, std::uint32_t slot) override;
   MapResult MapDemanded(PageIndex page, std::uint32_t slot) override;
   MapResult MapLanded(PageRun run) override;
+  MapResult KeepStaged(PageRun run, const std::byte* source) override;
   MapResult MapStaged(PageRun run, const std::byte* source) override;
   MapResult MapZeros(PageRun run) override;
   MapResult MapAgain(PageIndex page) override;
@@ -118,6 +119,7 @@ class GuestPlacement final : public PagePlacement {
     std::uint32_t chunk_pages = 0;
     std::byte* alias = nullptr;  // Null: private anonymous memory, all of it staged.
     bool has_zero_page = true;   // UFFDIO_ZEROPAGE works here.
+    Mapping kept;                // Of staged pages that came before the switchover and are not mapped yet.
     Alias mapping;
     GuestAddresses addresses;
     std::vector<bool> huge_chunks;  // Chunks that lie on a huge folio and are not mapped by it yet.
@@ -155,10 +157,12 @@ class GuestPlacement final : public PagePlacement {
   bool CollapseGuest(PageIndex first) const;
 
   const Place& PlaceOf(PageIndex page) const { return places_[layout_.RegionOf(page)]; }
+  absl::Status MakeRoomToKeep(Place& place);
   template <typename MapRange>
   MapResult MapRun(const Place& place, PageRun run, MapRange map_range);
   template <typename MapRange>
   MapResult MapPart(const Place& place, PageRun part, std::byte* start, MapRange map_range);
+  MapResult MapKept(const Place& place, PageRun run);
   MapResult MapByAlias(const Place& place, PageRun run, const std::byte* source);
   MapResult ZeroPages(const Place& place, PageRun run);
   UffdResult ContinueWithNewFrame(const Place& place, PageIndex page, std::byte* guest);

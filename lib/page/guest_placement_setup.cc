@@ -144,8 +144,9 @@ absl::Status GuestPlacement::Disarm(std::span<const PageRun> holes) {
   for (const PageRun& hole : holes) {
     if (absl::Status status = EmptyFrames(hole); !status.ok()) return status;
   }
-  for (const Place& place : places_) {
+  for (Place& place : places_) {
     result.Update(Unregister(place));
+    place.kept = Mapping();
     const bool was_small = external_ == nullptr && place.alias == nullptr && place.region.page_size == kSmallPage;
     if (collapse_huge_pages_ && was_small) {
       static_cast<void>(madvise(place.region.base, place.region.length, MADV_HUGEPAGE));

@@ -36,7 +36,7 @@ class PagePlacement {
   virtual ~PagePlacement() = default;
 
   /// True when pushed bytes land where they will live. False: pushed runs land in the staging ring and must be
-  /// installed by MapStaged before the ring's space is given back.
+  /// installed by MapStaged, or kept by KeepStaged, before the ring's space is given back.
   virtual bool direct(PageIndex page) const = 0;
 
   /// Where a READ of `page` shall put its bytes. `slot` is the demand slot that asks, below the number the placement
@@ -47,8 +47,12 @@ class PagePlacement {
   /// done where the frame is what is mapped (direct placement), and as a failure where other bytes are.
   virtual MapResult MapDemanded(PageIndex page, std::uint32_t slot) = 0;
 
-  /// Direct placement only: maps a run whose bytes have all landed in place.
+  /// Maps a run whose bytes have all landed in place or, before the switchover, been kept by KeepStaged.
   virtual MapResult MapLanded(PageRun run) = 0;
+
+  /// Staged placement only, before the switchover: takes a copy of the bytes at `source`, which the guest does not see
+  /// until MapLanded. A run that was kept before gets new bytes.
+  virtual MapResult KeepStaged(PageRun run, const std::byte* source) = 0;
 
   /// Staged placement only: installs a run from the bytes at `source`.
   virtual MapResult MapStaged(PageRun run, const std::byte* source) = 0;
@@ -67,8 +71,8 @@ class PagePlacement {
   /// the waiters. False: the kernel declined and nothing changed; map it page by page.
   virtual bool TryCollapse(PageRun chunk) = 0;
 
-  /// Before the switchover only: the bytes of the run, in which both kinds may be mixed, are out of date. Staged pages
-  /// are taken out of the guest's mapping again; for direct ones there is nothing to do.
+  /// Before the switchover only: the bytes of the run, in which both kinds may be mixed, are out of date. What was kept
+  /// of it is dropped; where bytes landed in place there is nothing to do.
   virtual bool Forget(PageRun run) = 0;
 
   /// OK until a method has returned kFailed; then what was refused, to which page and why.

@@ -35,8 +35,10 @@ bool PushArrivals::HasTakenIn(const std::array<std::uint64_t, kMaxPushChannels>&
 
 bool PushArrivals::Take() {
   bool progress = false;
-  // Each page may have to be mapped by way of the ring of pending faults.
-  std::uint64_t budget = std::min<std::uint64_t>(kPagesPerRound, answerer_.room());
+  // Each page may have to be mapped by way of the ring of pending faults, once the guest may run. Before, nothing is
+  // mapped, and a ring that is full stays so.
+  const bool maps = progress_.guest_may_run();
+  std::uint64_t budget = maps ? std::min<std::uint64_t>(kPagesPerRound, answerer_.room()) : kPagesPerRound;
   while (budget > 0 && !progress_.failed() && receiver_.Next()) {
     const RunListReceiver::Arrival& arrival = receiver_.current();
     if (arrival.prepaged == progress_.guest_may_run()) {
@@ -89,25 +91,37 @@ void PushArrivals::ArrivePage(PageIndex page, bool prepaged) {
 std::uint64_t PushArrivals::ArriveStaged(const RunListReceiver::Arrival& arrival) {
   SessionStats& stats = pages_.stats();
   const std::uint64_t page_size = pages_.layout().page_size(arrival.run.first);
+  const PageRun slice{arrival.run.first, std::min(arrival.run.count, kStagedPagesPerRound)};
   std::uint64_t done = 0;
-  for (; done < std::min(arrival.run.count, kStagedPagesPerRound) && !progress_.failed(); ++done) {
-    if (!InstallStaged(arrival.run.first + done, arrival.staged + done * page_size, arrival.prepaged)) break;
+  for (; done < slice.count && !progress_.failed(); ++done) {
+    const PageIndex page = slice.first + done;
+    const std::byte* const bytes = arrival.staged + done * page_size;
+    const bool keep = arrival.prepaged && !MutantIs(Mutant::kShowPrePaged);
+    if (!(keep ? KeepStaged(page, bytes) : InstallStaged(page, bytes))) break;
     ++(arrival.prepaged ? stats.pages_prepaged : stats.pages_pushed);
     stats.bytes_received += page_size;
   }
   return done;
 }
 
-bool PushArrivals::InstallStaged(PageIndex page, const std::byte* bytes, bool prepaged) {
+// A thread that is early must not see the page: it would go on with bytes that may be stale, and what it wrote would be
+// lost with them.
+bool PushArrivals::KeepStaged(PageIndex page, const std::byte* bytes) {
+  if (pages_.discarded(page)) return true;
+  const MapResult result = pages_.placement().KeepStaged({page, 1}, bytes);
+  pages_.CheckMap(result.status);
+  if (result.status == MapStatus::kOk) ArrivePage(page, /*prepaged=*/true);
+  return result.status != MapStatus::kRetry;
+}
+
+bool PushArrivals::InstallStaged(PageIndex page, const std::byte* bytes) {
   const PageState state = pages_.state(page);
-  if (prepaged && pages_.discarded(page)) return true;
   if (state == PageState::kWanted) {
     pages_.Move(page, PageState::kWantedArrived);
     return true;
   }
   // The READ was faster and has been counted as a duplicate.
-  if (state != PageState::kAbsent && !prepaged) return true;
-  if (state == PageState::kMapped && pages_.Forget({page, 1}) == 0) return true;  // The session has failed.
+  if (state != PageState::kAbsent) return true;
   const MapResult result = pages_.placement().MapStaged({page, 1}, bytes);
   pages_.CheckMap(result.status);
   if (result.status == MapStatus::kOk) {

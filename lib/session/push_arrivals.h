@@ -31,7 +31,9 @@ class PushArrivals {
   std::uint64_t ArriveInPlace(PageRun run, bool prepaged);
   void ArrivePage(PageIndex page, bool prepaged);
   std::uint64_t ArriveStaged(const RunListReceiver::Arrival& arrival);
-  bool InstallStaged(PageIndex page, const std::byte* bytes, bool prepaged);
+  // False: the kernel asked to retry.
+  bool KeepStaged(PageIndex page, const std::byte* bytes);
+  bool InstallStaged(PageIndex page, const std::byte* bytes);
 
   DestinationPages& pages_;
   DestinationProgress& progress_;

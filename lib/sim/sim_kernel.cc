@@ -14,6 +14,7 @@ SimKernel::SimKernel(Scene& scene, PageImage& source, std::uint32_t slots)
       present_(scene.layout.total_pages()),
       young_(scene.layout.total_pages()),
       owned_(scene.layout.total_pages()),
+      kept_(scene.layout.total_pages()),
       zapped_(scene.layout.total_pages()),
       zapping_(scene.layout.total_pages()),
       excused_(scene.layout.total_pages()) {
@@ -117,8 +118,12 @@ bool SimKernel::CheckNotMapped(PageIndex page, std::string_view how) {
 
 void SimKernel::Install(PageIndex page, std::string_view how) {
   scene_.Note(how, page);
+  if (!switched_over_) {
+    scene_.Report("nothing is mapped before the switchover", fmt::format("page {} is mapped ({})", page, how));
+  }
   present_.Set(page);
   young_.Set(page);
+  kept_.Clear(page);
   if (owned_.Test(page)) return;
   owned_.Set(page);
   const bool is_zero = PageImage::IsZero(memory_.page(page));
@@ -130,8 +135,7 @@ void SimKernel::Install(PageIndex page, std::string_view how) {
     return;
   }
   if (zapping(page) && is_zero) return;
-  if (std::memcmp(memory_.page(page).data(), source_.page(page).data(), source_.page(page).size()) != 0 &&
-      switched_over_) {
+  if (std::memcmp(memory_.page(page).data(), source_.page(page).data(), source_.page(page).size()) != 0) {
     scene_.Report("mapped bytes are the source's", fmt::format("page {} is mapped with other bytes ({})", page, how));
   }
 }
@@ -152,11 +156,24 @@ MapResult SimKernel::MapDemanded(PageIndex page, std::uint32_t slot) {
 MapResult SimKernel::MapLanded(PageRun run) {
   const std::uint64_t count = PagesBeforeRetry(run);
   for (PageIndex page = run.first; page < run.first + count; ++page) {
-    if (!direct(page)) scene_.Report("placement contract", fmt::format("MapLanded of staged page {}", page));
+    if (!direct(page) && !kept_.Test(page)) {
+      scene_.Report("placement contract", fmt::format("MapLanded of staged page {}", page));
+    }
     if (CheckNotMapped(page, "landed")) Install(page, "map landed");
   }
   Unpark({run.first, count});
   return {count == run.count ? MapStatus::kOk : MapStatus::kRetry, count};
+}
+
+MapResult SimKernel::KeepStaged(PageRun run, const std::byte* source) {
+  for (PageIndex page = run.first; page < run.end(); ++page) {
+    if (direct(page) || switched_over_) scene_.Report("placement contract", fmt::format("page {} is kept", page));
+    const std::span<std::byte> bytes = memory_.page(page);
+    std::memcpy(bytes.data(), source + (page - run.first) * bytes.size(), bytes.size());
+    kept_.Set(page);
+    scene_.Note("keep", page);
+  }
+  return {MapStatus::kOk, run.count};
 }
 
 MapResult SimKernel::MapStaged(PageRun run, const std::byte* source) {
@@ -216,8 +233,7 @@ bool SimKernel::Forget(PageRun run) {
   for (PageIndex page = run.first; page < run.end(); ++page) {
     if (switched_over_) scene_.Report("placement contract", fmt::format("page {} is taken back", page));
     scene_.Note("forget", page);
-    present_.Clear(page);
-    owned_.Clear(page);
+    kept_.Clear(page);
   }
   return true;
 }

@@ -22,7 +22,8 @@ namespace farfault::sim {
 
 /// The destination's kernel: which pages the guest has mapped, who waits for one, and what userfaultfd would say.
 /// Direct regions land in the guest's own memory; staged ones in demand frames and are copied. Holds the guest's
-/// memory, and checks every mapping: at most once, the source's bytes, zeros for holes and for what was discarded.
+/// memory, and checks every mapping: at most once, not before the switchover, the source's bytes, zeros for holes and
+/// for what was discarded.
 class SimKernel final : public PagePlacement, public FaultFeed {
  public:
   /// `source` is what the pages have to be; both outlive this object. Demand frames for `slots` staged pages.
@@ -57,7 +58,7 @@ class SimKernel final : public PagePlacement, public FaultFeed {
   bool zapping(PageIndex page) const { return zapping_[page] > 0; }
   /// Time that mapping has taken since the last call.
   Nanos TakeCost() { return std::exchange(cost_, 0); }
-  /// From now on a page that is taken back is an error.
+  /// From now on a page that is taken back is an error; until now one that is mapped.
   void OnSwitchedOver() { switched_over_ = true; }
 
   // FaultFeed.
@@ -68,6 +69,7 @@ class SimKernel final : public PagePlacement, public FaultFeed {
   Frame DemandFrame(PageIndex page, std::uint32_t slot) override;
   MapResult MapDemanded(PageIndex page, std::uint32_t slot) override;
   MapResult MapLanded(PageRun run) override;
+  MapResult KeepStaged(PageRun run, const std::byte* source) override;
   MapResult MapStaged(PageRun run, const std::byte* source) override;
   MapResult MapZeros(PageRun run) override;
   MapResult MapAgain(PageIndex page) override;
@@ -107,6 +109,7 @@ class SimKernel final : public PagePlacement, public FaultFeed {
   PageBitmap present_;                  // In the guest's page tables.
   PageBitmap young_;                    // Mapped and not used since.
   PageBitmap owned_;                    // Mapped since the start, the last Forget or the last Zap.
+  PageBitmap kept_;                     // Staged, here before the switchover, and not mapped yet.
   PageBitmap zapped_;                   // Given back by the guest, and not mapped since.
   std::vector<std::uint32_t> zapping_;  // Discards that the pager has heard of and that are not done yet.
   std::deque<Event> events_;

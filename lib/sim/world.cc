@@ -119,7 +119,6 @@ void World::OnGuestMoved() {
   guest_moved_ = true;
   wire_.transfers().OnPushStarted();  // What stays from pre-paging has landed, and the source does not know yet.
   moved_at_ = scene_.now;
-  kernel_.OnSwitchedOver();
   if (!guest_stopped_) scene_.Report("the guest runs on one side", "the guest runs at both");
   guest_.CheckAll();
   for (std::size_t vcpu = 0; vcpu < guest_.vcpus(); ++vcpu) {

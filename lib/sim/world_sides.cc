@@ -132,7 +132,8 @@ void DestinationSide::Start(SourcePeer source) {
                                .scratch = {scratch_.bytes(), scratch_.key()},
                                .placement = kernel_,
                                .faults = kernel_,
-                               .clock = scene_},
+                               .clock = scene_,
+                               .before_guest_runs = [this] { kernel_.OnSwitchedOver(); }},
       scene_.config.destination);
 }
 

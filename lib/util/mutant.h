@@ -14,6 +14,7 @@ enum class Mutant {
   kMapWithoutRead = 4,   ///< A push that arrives while the READ is out is mapped at once.
   kApplyDirtyEarly = 5,  ///< The dirty set is applied before the run lists that were sent ahead of it.
   kIgnoreDiscards = 6,   ///< The destination maps what comes for a page that the guest has given back.
+  kShowPrePaged = 7,     ///< Pages of the staging ring are mapped before the switchover.
 };
 
 #ifdef FARFAULT_MUTANT

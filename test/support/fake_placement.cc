@@ -8,7 +8,7 @@
 namespace farfault {
 
 FakePlacement::FakePlacement(const PageLayout& layout, Options options)
-    : layout_(layout), options_(std::move(options)), mapped_(layout.total_pages()) {
+    : layout_(layout), options_(std::move(options)), mapped_(layout.total_pages()), kept_(layout.total_pages()) {
   if (options_.direct.empty()) options_.direct.assign(layout.regions().size(), true);
   for (const PageLayout::RegionPages& region : layout.regions()) {
     frames_.emplace_back(region.pages.count * region.page_size);
@@ -77,9 +77,22 @@ MapResult FakePlacement::MapDemanded(PageIndex page, std::uint32_t slot) {
 }
 
 MapResult FakePlacement::MapLanded(PageRun run) {
-  Check(run, true, "MapLanded");
+  for (PageIndex page = run.first; page < run.end(); ++page) Check({page, 1}, !kept_.Test(page), "MapLanded");
   const MapResult result = NextResult(PlacementCall::kLanded, run);
   mapped_.SetRun({run.first, result.pages_done});
+  kept_.ClearRun({run.first, result.pages_done});
+  return result;
+}
+
+MapResult FakePlacement::KeepStaged(PageRun run, const std::byte* source) {
+  Check(run, false, "KeepStaged");
+  const MapResult result = NextResult(PlacementCall::kKept, run);
+  const std::uint64_t page_size = layout_.page_size(run.first);
+  for (PageIndex page = run.first; page < run.first + result.pages_done; ++page) {
+    if (mapped_.Test(page)) violations_.push_back(fmt::format("page {} is kept after it was mapped", page));
+    std::ranges::copy(std::span(source + (page - run.first) * page_size, page_size), FrameOf(page).begin());
+    kept_.Set(page);
+  }
   return result;
 }
 
@@ -113,12 +126,13 @@ bool FakePlacement::TryCollapse(PageRun chunk) {
 bool FakePlacement::Forget(PageRun run) {
   Check(run, direct(run.first), "Forget");
   calls_.push_back({PlacementCall::kForget, run});
+  kept_.ClearRun(run);
   mapped_.ClearRun(run);
   return true;
 }
 
 std::ostream& operator<<(std::ostream& out, const FakePlacement::Call& call) {
-  constexpr const char* kNames[] = {"demanded", "landed", "staged", "zeros", "collapse", "forget"};
+  constexpr const char* kNames[] = {"demanded", "landed", "kept", "staged", "zeros", "collapse", "forget"};
   return out << kNames[static_cast<std::size_t>(call.kind)] << ' ' << call.run;
 }
 

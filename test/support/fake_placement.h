@@ -18,7 +18,7 @@
 
 namespace farfault {
 
-enum class PlacementCall : std::uint8_t { kDemanded, kLanded, kStaged, kZeros, kCollapse, kForget };
+enum class PlacementCall : std::uint8_t { kDemanded, kLanded, kKept, kStaged, kZeros, kCollapse, kForget };
 
 /// Places pages in plain memory, does what a script says, and records what it was asked for. What breaks the contract
 /// of PagePlacement (a run outside one region, MapLanded of a staged page, ...) is noted in `violations()`. One thread.
@@ -62,6 +62,7 @@ class FakePlacement final : public PagePlacement {
   Frame DemandFrame(PageIndex page, std::uint32_t slot) override;
   MapResult MapDemanded(PageIndex page, std::uint32_t slot) override;
   MapResult MapLanded(PageRun run) override;
+  MapResult KeepStaged(PageRun run, const std::byte* source) override;
   MapResult MapStaged(PageRun run, const std::byte* source) override;
   MapResult MapZeros(PageRun run) override;
   std::uint32_t chunk_pages(PageIndex page) const override;
@@ -82,6 +83,7 @@ class FakePlacement final : public PagePlacement {
   std::vector<std::byte> demand_frames_;
   std::uint64_t largest_page_ = 0;
   PageBitmap mapped_;
+  PageBitmap kept_;  // Staged, with bytes that came before the switchover, and not mapped.
   std::vector<Call> calls_;
   std::deque<MapResult> script_;
   std::vector<std::string> violations_;

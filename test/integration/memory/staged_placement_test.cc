@@ -115,22 +115,34 @@ TEST_CASE("zeros for anonymous memory; a page that is there keeps its bytes", "[
   CHECK(HasPattern(rig.GuestPage(2), 2));
 }
 
-TEST_CASE("a forgotten page faults again, with remove events or without", "[memory][staged]") {
-  for (const std::uint64_t features : {std::uint64_t{0}, std::uint64_t{UFFD_FEATURE_EVENT_REMOVE}}) {
-    CAPTURE(features);
-    Staged staged;
-    MemoryRig& rig = staged.Arm(features);
-    rig.Land(5);
-    REQUIRE(rig.placement().MapDemanded(5, 0).status == MapStatus::kOk);
-    REQUIRE(rig.placement().Forget({5, 1}));
-    CHECK(rig.Quiet());
-    auto seen = rig.Read(5);
-    REQUIRE(rig.WaitForEvents(1).size() == 1);
-    rig.Land(5, 1, 77);
-    CHECK(rig.placement().MapDemanded(5, 1).status == MapStatus::kOk);
-    REQUIRE(Done(seen));
-    CHECK(HasPattern(seen.get(), 5, 77));
-  }
+TEST_CASE("what is kept until the switchover is seen by nobody, and its latest bytes after it", "[memory][staged]") {
+  Staged staged;
+  MemoryRig& rig = staged.Arm();
+  auto forgotten = rig.Read(5);
+  auto kept = rig.Read(6);
+  REQUIRE(rig.WaitForEvents(2).size() == 2);
+  std::vector<std::byte> ring(8 * kSmallPage);
+  for (PageIndex page = 0; page < 8; ++page) FillPattern(std::span(ring).subspan(page * kSmallPage, kSmallPage), page);
+  REQUIRE(rig.placement().KeepStaged({0, 8}, ring.data()).status == MapStatus::kOk);
+  // Later bytes take the place of earlier ones.
+  FillPattern(std::span(ring).first(kSmallPage), 6, 77);
+  REQUIRE(rig.placement().KeepStaged({6, 1}, ring.data()).status == MapStatus::kOk);
+  CHECK(Parked(forgotten));
+  CHECK(Parked(kept));
+  CHECK(PresentPages(staged.region.bytes().data(), kPages * kSmallPage) == 0);
+
+  REQUIRE(rig.placement().Forget({5, 1}));
+  CHECK(rig.placement().MapLanded({0, 5}).pages_done == 5);
+  CHECK(rig.placement().MapLanded({6, 2}).pages_done == 2);
+  REQUIRE(Done(kept));
+  CHECK(HasPattern(kept.get(), 6, 77));
+  for (const PageIndex page : {0u, 1u, 4u, 7u}) CHECK(HasPattern(rig.GuestPage(page), page));
+  CHECK(Parked(forgotten));
+  rig.Land(5, 1, 78);
+  CHECK(rig.placement().MapDemanded(5, 1).status == MapStatus::kOk);
+  REQUIRE(Done(forgotten));
+  CHECK(HasPattern(forgotten.get(), 5, 78));
+  CHECK(PresentPages(staged.region.bytes().data(), kPages * kSmallPage) == 8);
 }
 
 TEST_CASE("direct and staged regions in one session", "[memory][staged][direct]") {

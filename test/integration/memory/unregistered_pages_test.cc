@@ -89,18 +89,24 @@ TEST_CASE("pages without a frame come by way of the staging ring or a demand slo
   CHECK(rig.placement().MapStaged({13, 1}, bytes.data()).status == MapStatus::kFailed);
 }
 
-TEST_CASE("a page without a frame can be forgotten and come again", "[memory][holes]") {
+TEST_CASE("a page without a frame is kept unseen, can be forgotten, and comes again", "[memory][holes]") {
   Holey holey;
   MemoryRig& rig = holey.Arm({kHole});
-  std::vector<std::byte> bytes(kSmallPage);
-  FillPattern(bytes, 20, 1);
-  REQUIRE(rig.placement().MapStaged({20, 1}, bytes.data()).status == MapStatus::kOk);
-  // With direct neighbours, as a dirty set names them.
-  REQUIRE(rig.placement().Forget({5, 50}));
   auto seen = rig.Read(20);
-  REQUIRE(rig.WaitForEvents(1).size() == 1);
+  auto other = rig.Read(21);
+  REQUIRE(rig.WaitForEvents(2).size() == 2);
+  std::vector<std::byte> bytes(2 * kSmallPage);
+  FillPattern(std::span(bytes).first(kSmallPage), 20, 1);
+  FillPattern(std::span(bytes).subspan(kSmallPage), 21, 1);
+  REQUIRE(rig.placement().KeepStaged({20, 2}, bytes.data()).status == MapStatus::kOk);
+  // With direct neighbours, as a dirty set names them.
+  REQUIRE(rig.placement().Forget({5, 16}));
   CHECK(Parked(seen));
-  FillPattern(bytes, 20, 2);
+  CHECK(Parked(other));
+  REQUIRE(rig.placement().MapLanded({21, 1}).status == MapStatus::kOk);
+  REQUIRE(Done(other));
+  CHECK(HasPattern(other.get(), 21, 1));
+  FillPattern(std::span(bytes).first(kSmallPage), 20, 2);
   REQUIRE(rig.placement().MapStaged({20, 1}, bytes.data()).status == MapStatus::kOk);
   REQUIRE(Done(seen));
   CHECK(HasPattern(seen.get(), 20, 2));

@@ -158,8 +158,8 @@ TEST_CASE("no source makes a destination crash, or map anything that it may not"
       if (had_failed) REQUIRE(harness.placement.calls().empty());
       for (const FakePlacement::Call& call : harness.placement.calls()) {
         if (may_run || harness.engine->guest_may_run()) break;
-        // Before the switchover only staged pages may be put where the guest will find them.
-        REQUIRE((call.kind == PlacementCall::kStaged || call.kind == PlacementCall::kForget));
+        // Before the switchover nothing may be put where the guest would find it.
+        REQUIRE((call.kind == PlacementCall::kKept || call.kind == PlacementCall::kForget));
       }
       REQUIRE(harness.placement.violations() == std::vector<std::string>{});
     }

@@ -32,6 +32,19 @@ TEST_CASE("pages that arrive while the ring of pending reads is full lose no fau
   CHECK(harness.engine->Stats().mapped_pages == 7000);
 }
 
+TEST_CASE("as many faults as may wait do not keep the switchover from its run lists", "[destination]") {
+  const bool direct = GENERATE(true, false);
+  DestinationHarness harness({.regions = {{{0, 5000}, 64}}, .direct = {direct}});
+  for (PageIndex page = 0; page < 4500; ++page) harness.feed.Fault(page);
+  harness.Settle();
+  harness.Push({{4800, 8}}, kPrePaged);
+  harness.engine->AllowActivation();
+  harness.SendSwitchOver(true, 1);
+  harness.Settle();
+  CHECK(harness.state(4800) == PageState::kLanded);
+  CHECK(harness.engine->guest_may_run());
+}
+
 TEST_CASE("pre-paged pages are local after the switchover, unless they were written again", "[destination]") {
   const bool direct = GENERATE(true, false);
   DestinationHarness harness({.direct = {direct}});
