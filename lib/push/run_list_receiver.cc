@@ -73,7 +73,7 @@ bool RunListReceiver::Next() {
     while (!received && receiver.channel->Poll(std::span(&completion, 1)) == 1) {
       if (completion.status != CompletionStatus::kOk) {
         LoseChannel(*receiver.channel);
-        return false;
+        continue;  // What other channels have brought counts all the same.
       }
       received = completion.opcode == Opcode::kReceive;
     }

@@ -26,9 +26,8 @@ bool DestinationControl::TakeMessage() {
   if (link_.status().ok()) return message.has_value();
   if (progress_.phase() == Phase::kResident) progress_.Enter(Phase::kDone);
   if (progress_.phase() != Phase::kDone) {
-    // Which channel was lost first says more than that all of them are.
-    const bool settles = progress_.losing_source() && absl::IsUnavailable(link_.status());
-    settles ? progress_.SettleLoss(false) : progress_.LoseSource(link_.status());
+    const absl::Status& lost = link_.status();
+    absl::IsUnavailable(lost) ? progress_.LoseChannel(lost) : progress_.LoseSource(lost);
   }
   return message.has_value();
 }

@@ -43,15 +43,16 @@ bool DestinationEngine::Poll() {
   bool progress = false;
   const bool running = guest_may_run();
   // Before the switchover nothing comes, but a channel that is lost by then must be seen.
-  progress |= demand_.Take();
+  bool came = demand_.Take();
+  progress |= came;
   if (running) progress |= demand_.RetryUnmapped();
   progress |= answerer_.Take();
   if (running) progress |= answerer_.AnswerPending();
   if (phase() != Phase::kDone) {
-    progress |= push_.Take();
-    const bool heard = control_.Take();
-    progress_.SettleLoss(heard);
-    progress |= heard;
+    came |= push_.Take();
+    came |= control_.Take();
+    progress_.SettleLoss(came);
+    progress |= came;
   }
   // A guest that came now could not be brought the rest of its memory.
   if (!progress_.losing_source()) progress |= control_.FinishSwitchOver();

@@ -10,7 +10,7 @@
 namespace farfault {
 namespace {
 
-// A source that hung up has left no more messages than fit into the link's receives; one that has not could go on.
+// A source that hung up has left no more than fits into the receives that were posted; one that has not could go on.
 constexpr int kMostRoundsLost = 1024;
 
 }  // namespace
@@ -38,9 +38,9 @@ void DestinationProgress::LoseChannel(absl::Status why) {
   if (lost_channel_.ok()) lost_channel_ = std::move(why);
 }
 
-void DestinationProgress::SettleLoss(bool heard) {
+void DestinationProgress::SettleLoss(bool came) {
   if (!losing_source() || phase_ >= DestinationPhase::kResident) return;
-  if (!heard || ++rounds_lost_ > kMostRoundsLost) LoseSource(lost_channel_);
+  if (!came || ++rounds_lost_ > kMostRoundsLost) LoseSource(lost_channel_);
 }
 
 }  // namespace farfault

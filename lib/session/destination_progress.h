@@ -48,12 +48,13 @@ class DestinationProgress {
   void Fail(absl::Status status);
   /// The same when it is the source that is lost, or that makes no sense: says where that leaves the guest.
   void LoseSource(const absl::Status& why);
-  /// A data channel is lost. A source that hung up has said why on the control channel, which may not have been read
-  /// yet: the loss becomes a failure with SettleLoss, once there is nothing left to read, as it seems.
+  /// A channel is lost. A source that hung up may have said why on the control channel, and have sent all that was
+  /// missing, and neither may have been taken in yet: the loss becomes a failure with SettleLoss, once nothing comes any
+  /// more, as it seems. The channel that was lost first is named, which says more than that all of them are.
   void LoseChannel(absl::Status why);
   bool losing_source() const { return !lost_channel_.ok(); }
-  /// Every round. `heard`: something came on the control channel in it.
-  void SettleLoss(bool heard);
+  /// Every round. `came`: a message or pages were taken in.
+  void SettleLoss(bool came);
 
  private:
   const PageTable& table_;

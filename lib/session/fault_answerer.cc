@@ -1,6 +1,8 @@
 #include "lib/session/fault_answerer.h"
 
+#include <algorithm>
 #include <array>
+#include <cstdint>
 #include <span>
 
 #include "absl/strings/str_cat.h"
@@ -16,7 +18,13 @@ FaultAnswerer::FaultAnswerer(DestinationPages& pages, DestinationProgress& progr
       feed_(feed),
       runs_early_(config.runs_early),
       pending_(kPending) {
-  if (config.record) order_.reserve(pages.table().size());
+  if (!config.record) return;
+  const std::uint64_t total = pages.table().size();
+  order_.reserve(total);
+  recorded_ = PageBitmap(total);
+  const std::uint64_t bytes = order_.capacity() * sizeof(PageIndex) + recorded_.size_bytes();
+  pages.stats().metadata_bytes_per_page +=
+      static_cast<double>(bytes) / static_cast<double>(std::max<std::uint64_t>(total, 1));
 }
 
 bool FaultAnswerer::Take() {
@@ -40,7 +48,10 @@ bool FaultAnswerer::Take() {
 
 void FaultAnswerer::OnFault(PageIndex page) {
   SessionStats& stats = pages_.stats();
-  if (order_.size() < order_.capacity() && pages_.state(page) != PageState::kMapped) order_.push_back(page);
+  if (recorded_.size() > 0 && !recorded_.Test(page) && pages_.state(page) != PageState::kMapped) {
+    recorded_.Set(page);
+    order_.push_back(page);
+  }
   if (!progress_.guest_may_run()) {
     // Parked until the switchover, however long that takes: no stall that says anything. A thread that gets signals
     // meanwhile faults again after each.

@@ -7,6 +7,7 @@
 
 #include "farfault/page.h"
 #include "lib/fault/fault_feed.h"
+#include "lib/page/page_bitmap.h"
 #include "lib/session/demand_arrivals.h"
 #include "lib/session/destination_pages.h"
 #include "lib/session/destination_progress.h"
@@ -40,6 +41,7 @@ class FaultAnswerer {
   /// How many pages AnswerArrived may be called for before the next AnswerPending.
   std::size_t room() const { return pending_.size() - count_; }
   bool idle() const { return count_ == 0; }
+  /// Pages in the order of their first fault, each once; when they are recorded.
   const std::vector<PageIndex>& fault_order() const { return order_; }
 
  private:
@@ -60,7 +62,8 @@ class FaultAnswerer {
   FaultFeed& feed_;
   const bool runs_early_;
   std::vector<PageIndex> pending_;  // Ring of pages whose fault could not be answered yet.
-  std::vector<PageIndex> order_;    // Of faults, when they are recorded; as many as there are pages.
+  std::vector<PageIndex> order_;    // Of first faults, when they are recorded.
+  PageBitmap recorded_;             // The pages in it.
   std::size_t head_ = 0;
   std::size_t count_ = 0;
 };

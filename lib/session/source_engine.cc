@@ -85,6 +85,7 @@ void SourceEngine::OnMessage(const ControlMessage& message) {
     phase_ = Phase::kDrained;
     world_.control.Send(MessageType::kGoodbye);
   } else if (message.type == MessageType::kFailure) {
+    refused_ = !over();
     Fail(DecodeFailure(message.payload));
     // Its messages come in order: had it taken over, it would have said so first.
     outcome_unknown_ = false;

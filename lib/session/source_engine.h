@@ -71,6 +71,8 @@ class SourceEngine {
   bool handed_over() const { return handed_over_; }
   /// The engine failed while the destination had been asked to take over and had not answered: it may run there.
   bool outcome_unknown() const { return outcome_unknown_; }
+  /// It is the destination that has failed, and has said so.
+  bool refused() const { return refused_; }
   /// After the switchover, once: what was never populated, and is not `dirty`. The push of everything begins.
   void StartPush(std::span<const PageRun> holes);
 
@@ -98,6 +100,7 @@ class SourceEngine {
   bool destination_ready_ = false;
   bool handed_over_ = false;
   bool outcome_unknown_ = false;
+  bool refused_ = false;
   bool push_started_ = false;
   bool complete_reported_ = false;
   std::uint64_t next_hint_ = 1;

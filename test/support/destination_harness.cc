@@ -69,19 +69,20 @@ DestinationHarness::DestinationHarness(Setup setup)
   for (const std::vector<std::byte>& ring : rings_) resources.staging.emplace_back(ring);
   resources.buffers = list_buffers_;
   link = std::make_unique<ControlLink>(control, control_buffers_, 3);
-  engine = std::make_unique<DestinationEngine>(DestinationEngine::World{.layout = layout,
-                                                                        .source = source,
-                                                                        .control = *link,
-                                                                        .demand_channels = {&demand},
-                                                                        .push = std::move(resources),
-                                                                        .scratch = {scratch_, 4},
-                                                                        .placement = placement,
-                                                                        .faults = feed,
-                                                                        .clock = clock,
-                                                                        .before_guest_runs = setup.before_guest_runs},
-                                               DestinationEngine::Config{.demand_slots = setup.demand_slots,
-                                                                         .map_around_pages = setup.map_around_pages,
-                                                                         .faults = {.runs_early = setup.runs_early}});
+  engine = std::make_unique<DestinationEngine>(
+      DestinationEngine::World{.layout = layout,
+                               .source = source,
+                               .control = *link,
+                               .demand_channels = {&demand},
+                               .push = std::move(resources),
+                               .scratch = {scratch_, 4},
+                               .placement = placement,
+                               .faults = feed,
+                               .clock = clock,
+                               .before_guest_runs = setup.before_guest_runs},
+      DestinationEngine::Config{.demand_slots = setup.demand_slots,
+                                .map_around_pages = setup.map_around_pages,
+                                .faults = {.record = setup.record_faults, .runs_early = setup.runs_early}});
 }
 
 Extent DestinationHarness::ExtentOf(PageRun run) { return {run, Address(SourcePage(run.first).data()), 1}; }

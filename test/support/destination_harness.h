@@ -43,6 +43,7 @@ class DestinationHarness {
     std::uint32_t chunk_pages = 0;
     std::size_t push_channels = 1;
     std::uint64_t staging_bytes = 4096;
+    bool record_faults = false;
     bool runs_early = false;
     std::function<void()> before_guest_runs = {};
   };

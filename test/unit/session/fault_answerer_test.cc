@@ -97,6 +97,23 @@ TEST_CASE("nobody is to wake for faults that there is no room for", "[destinatio
   CHECK(harness.engine->Stats().mapped_pages == 5000);
 }
 
+TEST_CASE("the order of first faults has every page once, however often threads ask", "[destination]") {
+  DestinationHarness harness({.record_faults = true});
+  for (int i = 0; i < 200; ++i) harness.feed.Fault(5);
+  harness.Settle();
+  harness.Activate(false);
+  for (PageIndex page = 0; page < 64; ++page) {
+    harness.feed.Fault(page);
+    harness.feed.Fault(page);
+    if (page % 8 == 7) harness.Serve();
+  }
+  std::vector<PageIndex> expected = {5};
+  for (PageIndex page = 0; page < 64; ++page) {
+    if (page != 5) expected.push_back(page);
+  }
+  CHECK(harness.engine->fault_order() == expected);
+}
+
 TEST_CASE("no stall is lost when many more threads wait than reads may be out", "[destination]") {
   DestinationHarness harness({.regions = {{{0, 1000}, 16}}, .demand_slots = 2});
   harness.Activate(false);

@@ -36,6 +36,61 @@ TEST_CASE("a lost source leaves the guest there only when it has not run here", 
   CHECK(absl::StrContains(text, "stay parked: see at the source why it ended") == runs_here);
 }
 
+TEST_CASE("all that a source has sent before it died is taken in, and may have been all that was missing",
+          "[destination]") {
+  const bool direct = GENERATE(true, false);
+  const bool all = GENERATE(true, false);
+  CAPTURE(direct, all);
+  DestinationHarness harness(
+      {.regions = {{{0, 64}, 64}}, .direct = {direct}, .push_channels = 2, .staging_bytes = 64 * 64});
+  harness.Activate(true);
+  harness.feed.Fault(40);
+  harness.Settle();
+  for (PageIndex page = 0; page < 32; page += 2) harness.Push({{page, 2}}, 0, 0);
+  for (PageIndex page = 32; page < (all ? 64 : 62); page += 2) {
+    if (page != 40) harness.Push({{page, 2}}, 0, 1);
+  }
+  harness.Push({{41, 1}}, 0, 1);
+  harness.demand.Complete();
+  SECTION("the control channel is seen to be lost") { harness.control.Break(); }
+  SECTION("a push channel is") { harness.push[0]->Break(); }
+  SECTION("all are") {
+    for (auto& push : harness.push) push->Break();
+    harness.demand.Break();
+    harness.control.Break();
+  }
+  for (int i = 0; i < 200; ++i) harness.engine->Poll();
+  INFO(harness.engine->failure().ToString());
+  CHECK(harness.guest_has(40));
+  if (all) {
+    // While only a push channel is lost, the source may still say goodbye.
+    const Phase phase = harness.engine->phase();
+    CHECK((phase == Phase::kResident || phase == Phase::kDone));
+    CHECK(harness.engine->all_mapped());
+    CHECK(harness.guest_has(63));
+  } else {
+    CHECK(harness.engine->phase() == Phase::kFailed);
+    CHECK(harness.engine->resident_pages() == 62);
+    CHECK(absl::StrContains(harness.engine->failure().message(), "stay parked: see at the source why it ended"));
+  }
+}
+
+TEST_CASE("pages that were READ before the source died are mapped, however many", "[destination]") {
+  const bool push = GENERATE(false, true);
+  DestinationHarness harness({.demand_slots = 64});
+  harness.Activate(push);
+  for (PageIndex page = 0; page < 64; ++page) harness.feed.Fault(page);
+  harness.Settle();
+  harness.demand.Complete();
+  harness.demand.Break();
+  harness.control.Break();
+  harness.push[0]->Break();
+  for (int i = 0; i < 200; ++i) harness.engine->Poll();
+  INFO(harness.engine->failure().ToString());
+  CHECK(harness.engine->phase() == Phase::kDone);
+  CHECK(harness.engine->Stats().mapped_pages == 64);
+}
+
 TEST_CASE("a source that hangs up is quoted, whichever channel is seen to be lost first", "[destination]") {
   const bool running = GENERATE(false, true);
   CAPTURE(running);
