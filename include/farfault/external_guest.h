@@ -22,8 +22,9 @@ struct GuestMapping {
 /// the session, best the guest's own process, has to keep a duplicate: then the death of a pager parks the guest and
 /// nothing worse, and another one may take over.
 struct ExternalGuest {
-  /// The guest's userfaultfd, on which UFFDIO_API has been done there. Borrowed: it stays open until the session has
-  /// been created, which duplicates it.
+  /// The guest's userfaultfd, on which UFFDIO_API has been done there. Borrowed: `GuestMemory::CreateExternal`
+  /// duplicates it. Only the session's regions may be registered with it as long as the session lasts, which reads all
+  /// of its events: a process that gives memory back waits until somebody has.
   int userfaultfd = -1;
   /// The UFFD_FEATURE_* bits that were asked for in UFFDIO_API, as far as they are known. With
   /// UFFD_FEATURE_EVENT_REMOVE a page that the guest gives back (MADV_DONTNEED of private memory) reads as zeros from

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -41,7 +42,8 @@ struct Region {
   std::uint64_t file_offset = 0;
 };
 
-/// The regions of one guest, checked once. Copyable; holds no resources.
+/// The regions of one guest, checked once. Copyable. Holds no resources but, of a guest in another process, a duplicate
+/// of its userfaultfd, which the copies share.
 class FARFAULT_EXPORT GuestMemory {
  public:
   GuestMemory() = default;
@@ -52,7 +54,7 @@ class FARFAULT_EXPORT GuestMemory {
 
   /// Memory that is mapped in another process, whose addresses mean nothing here: `base` of its regions is the address
   /// of the first mapping there and is never followed. kInvalidArgument as for `Create`, or when the userfaultfd is not
-  /// open, or the mappings overlap or do not consist of whole pages.
+  /// open (`external()` names a duplicate of it), or the mappings overlap or do not consist of whole pages.
   static absl::StatusOr<GuestMemory> CreateExternal(std::vector<ExternalRegion> regions, const ExternalGuest& guest);
 
   std::span<const Region> regions() const { return regions_; }
@@ -77,7 +79,8 @@ class FARFAULT_EXPORT GuestMemory {
   std::vector<Region> regions_;
   std::vector<PageRun> runs_;
   std::vector<std::vector<GuestMapping>> mappings_;  // Per region.
-  std::optional<ExternalGuest> external_;
+  std::optional<ExternalGuest> external_;            // With the descriptor that userfaultfd_ closes.
+  std::shared_ptr<void> userfaultfd_;
   std::uint64_t total_bytes_ = 0;
   std::uint64_t total_pages_ = 0;
 };

@@ -57,6 +57,8 @@ class Userfaultfd {
   static absl::StatusOr<std::uint64_t> KernelFeatures(Scope scope = Scope::kAllFaults);
 
   int fd() const { return fd_.get(); }
+  /// It is never closed, but by the end of the process.
+  void StayOpen() { static_cast<void>(fd_.release()); }
   std::uint64_t features() const { return features_; }
 
   /// `modes` are UFFDIO_REGISTER_MODE_* bits. Returns the operations that the range allows, `1 << _UFFDIO_*` each; bits

@@ -157,12 +157,29 @@ absl::Status CheckFilesApart(std::span<const Region> regions) {
 
 }  // namespace
 
+// Behind the end of a file everything looks like a hole, and is an error to touch.
+absl::Status CheckFileLengths(std::span<const Region> regions) {
+  for (const Region& region : regions) {
+    struct stat file = {};
+    if (region.fd < 0 || fstat(region.fd, &file) != 0 || !S_ISREG(file.st_mode)) continue;
+    const std::uint64_t needed = region.file_offset + region.length;
+    const std::uint64_t pages = (static_cast<std::uint64_t>(file.st_size) + kSmallPage - 1) / kSmallPage;
+    if (pages * kSmallPage >= needed) continue;
+    return absl::InvalidArgumentError(
+        fmt::format("region '{}': its file ends at {}, but the region reaches to {}; make the file longer. If it has "
+                    "become shorter since, what was behind its end is lost: begin anew with the whole of it",
+                    region.name, file.st_size, needed));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckGuestMappings(std::span<const Region> regions) {
   const std::vector<MappedRange> maps = ReadMaps();
   for (const Region& region : regions) {
     const GuestMapping mapping{reinterpret_cast<std::uint64_t>(region.base), region.length};
     if (absl::Status status = CheckMapping({region, mapping, region.file_offset}, maps); !status.ok()) return status;
   }
+  if (absl::Status whole = CheckFileLengths(regions); !whole.ok()) return whole;
   return CheckFilesApart(regions);
 }
 
@@ -181,6 +198,7 @@ absl::Status CheckGuestMappings(const GuestMemory& memory) {
       file_offset += mapping.length;
     }
   }
+  if (absl::Status whole = CheckFileLengths(memory.regions()); !whole.ok()) return whole;
   return CheckFilesApart(memory.regions());
 }
 

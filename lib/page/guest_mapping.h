@@ -18,6 +18,9 @@ absl::Status CheckGuestMappings(std::span<const Region> regions);
 /// without a file of its own may be mapped in any way.
 absl::Status CheckGuestMappings(const GuestMemory& memory);
 
+/// kInvalidArgument, naming the region: its file has become shorter than the region.
+absl::Status CheckFileLengths(std::span<const Region> regions);
+
 /// Takes all pages out of a mapping. Private memory loses them; a file keeps them.
 absl::Status DropPages(std::byte* address, std::uint64_t length);
 

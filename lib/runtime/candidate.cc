@@ -54,7 +54,7 @@ absl::Status Candidate::Advance() {
     const auto message = TakeMessage(*connection_.link, Awaited());
     if (!message.ok()) return message.status();
     if (!message->has_value()) return absl::OkStatus();
-    const absl::Status taken = state_ == State::kGreeting ? TakeHello(**message) : TakeProof(**message);
+    absl::Status taken = state_ == State::kGreeting ? TakeHello(**message) : TakeProof(**message);
     if (!taken.ok()) return taken;
     state_ = state_ == State::kGreeting ? State::kProving : State::kAuthenticated;
   }

@@ -45,7 +45,7 @@ std::size_t Connection::push_channels() const { return std::min(own_hello.push_c
 std::string Connection::Describe() const {
   if (demand.empty() || push.empty() || demand[0]->path().empty()) return {};
   const ChannelLimits limits = LeastLimits(demand);
-  const std::string paths = DescribePaths(demand, std::min(std::max<std::size_t>(1, own_hello.rails), demand.size()));
+  std::string paths = DescribePaths(demand, std::min(std::max<std::size_t>(1, own_hello.rails), demand.size()));
   if (limits.mtu == 0) return paths;
   return fmt::format("{}, MTU {}, {} READs at once, {} bytes inline, queues for {} demand and {} push requests", paths,
                      limits.mtu, limits.max_outstanding_reads, limits.inline_bytes, limits.send_slots,

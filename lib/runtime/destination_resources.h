@@ -35,6 +35,7 @@ class DestinationResources {
   bool has_placement() const { return placement_ != nullptr; }
   GuestPlacement& placement() { return *placement_; }
   int uffd() const { return uffd_->fd(); }
+  void KeepUserfaultfdOpen() { uffd_->StayOpen(); }
 
  private:
   absl::Status MakePlacement(SessionCore& core, const DestinationOptions& options, std::span<const PageRun> holes);

@@ -62,10 +62,7 @@ void ThreadedDestinationSession::KeepMissingPagesParked() {
   // Whoever has handed the userfaultfd over holds it open.
   if (core_.memory.external() != nullptr) return;
   // Closing the last descriptor would turn missing pages into zeros: this one stays open until the process ends.
-  if (fcntl(resources_.uffd(), F_DUPFD_CLOEXEC, 0) < 0) {
-    core_.events.Send(EventKind::kHint,
-                      "the userfaultfd could not be kept open: pages that are missing may read as zeros");
-  }
+  resources_.KeepUserfaultfdOpen();
 }
 
 absl::Status ThreadedDestinationSession::Start() {
@@ -252,12 +249,6 @@ absl::Status ThreadedDestinationSession::Fetch(std::vector<PageRun> order) {
 std::vector<PageIndex> ThreadedDestinationSession::FaultOrder() const {
   std::vector<PageIndex> faults;
   if (EngineThread* const thread = running_thread()) thread->Call([&] { faults = engine_->fault_order(); });
-  std::vector<bool> seen(core_.layout.total_pages());
-  std::erase_if(faults, [&seen](PageIndex page) {
-    const bool again = seen[page];
-    seen[page] = true;
-    return again;
-  });
   return faults;
 }
 

@@ -227,10 +227,19 @@ absl::StatusOr<std::vector<PageRun>> PrePager::LastDirty() {
   std::vector<PageRun> dirty;
   absl::Status collected;
   if (tracking_.log) collected = ReadLog(&dirty);
+  if (collected.ok()) collected = FindStale(&dirty);
+  // As in CollectDirty. The log has forgotten, too.
   if (!collected.ok()) {
     MarkEverythingStale();
     return collected;
   }
+  return dirty;
+}
+
+// In: what the log says. Out: all that is out of date at the destination.
+absl::Status PrePager::FindStale(std::vector<PageRun>* found) {
+  std::vector<PageRun>& dirty = *found;
+  absl::Status collected;
   thread_.Call([&] {
     if (dirty_tracker_ != nullptr) collected = dirty_tracker_->CollectLast(engine_.fresh(), &dirty);
     if (!collected.ok()) return;
@@ -249,8 +258,7 @@ absl::StatusOr<std::vector<PageRun>> PrePager::LastDirty() {
       page = stale.end();
     }
   });
-  if (!collected.ok()) return collected;
-  return dirty;
+  return collected;
 }
 
 std::vector<PageRun> PrePager::NeverSent(std::span<const PageRun> holes) {
@@ -290,7 +298,7 @@ std::vector<PageRun> PrePager::Unsent() const {
 absl::Status PrePager::Stop() {
   history_.reset();
   if (dirty_tracker_ == nullptr) return absl::OkStatus();
-  const absl::Status stopped = dirty_tracker_->Stop();
+  absl::Status stopped = dirty_tracker_->Stop();
   dirty_tracker_.reset();
   return stopped;
 }

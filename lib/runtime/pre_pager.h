@@ -79,6 +79,7 @@ class PrePager {
   bool WaitWhileItMoves(absl::FunctionRef<bool()> over, Deadline deadline);
   absl::Status ReadLog(std::vector<PageRun>* dirty);
   absl::Status CollectDirty(std::vector<PageRun>* dirty);
+  absl::Status FindStale(std::vector<PageRun>* found);
   void MarkEverythingStale();
   absl::StatusOr<bool> SendRound(PrePagePlan& plan, const Stopwatch& watch, Deadline deadline);
   absl::Status WaitUntilSent(Deadline deadline);

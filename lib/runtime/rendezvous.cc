@@ -123,7 +123,7 @@ absl::StatusOr<Connection> Rendezvous::AcceptPeer(Deadline deadline) {
       continue;
     }
     HintAtTrouble();
-    const absl::Status accepted =
+    absl::Status accepted =
         AcceptControl(std::min(deadline, Deadline::After(candidates_.empty() ? kTroubleCheck : kLookAround)));
     if (!accepted.ok() && !absl::IsDeadlineExceeded(accepted)) return accepted;
   }

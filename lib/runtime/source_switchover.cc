@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lib/page/extent_plan.h"
+#include "lib/page/guest_mapping.h"
 #include "lib/prepage/holes.h"
 #include "lib/runtime/source_session.h"
 #include "lib/util/deadline.h"
@@ -54,6 +55,7 @@ void ThreadedSourceSession::BeginPushSoon() {
 
 // The guest has stopped: from here on it is known what is out of date at the destination, and what is a hole.
 absl::StatusOr<std::vector<PageRun>> ThreadedSourceSession::SettleMemory() {
+  if (absl::Status whole = CheckFileLengths(core_.memory.regions()); !whole.ok()) return whole;
   if (absl::Status caught_up = late_memory_->CatchUp(LateMemory::Guest::kStopped); !caught_up.ok()) {
     return absl::Status(
         caught_up.code(),
@@ -89,15 +91,18 @@ absl::Status ThreadedSourceSession::WhyNotHandedOver() const {
   absl::Status failure;
   bool unknown = false;
   bool handed_over = false;
+  bool refused = false;
   thread_->Call([&] {
     failure = engine_->failure();
+    refused = engine_->refused();
     unknown = engine_->outcome_unknown();
     handed_over = engine_->handed_over();
   });
   // A failure that came after the destination had taken over is not the switchover's.
   if (handed_over) return absl::OkStatus();
-  if (!unknown && !absl::IsDataLoss(failure)) return failure;
-  // kDataLoss is kept for an outcome that is unknown.
+  // kDataLoss is kept for an outcome that is unknown, and others say what the caller may do.
+  const bool peers_fault = refused || absl::IsDataLoss(failure);
+  if (!unknown && !peers_fault) return failure;
   if (!unknown) return absl::AbortedError(failure.message());
   return absl::DataLossError(fmt::format(
       "{}; the guest may be running at the destination: ask there before it goes on here", StatusText(failure)));

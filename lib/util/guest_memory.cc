@@ -1,11 +1,17 @@
 #include "farfault/guest_memory.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <functional>
+#include <memory>
+#include <string_view>
 #include <utility>
 
+#include "lib/util/unique_fd.h"
 #include "lib/util/whole_pages.h"
 
 namespace farfault {
@@ -132,12 +138,13 @@ absl::StatusOr<GuestMemory> GuestMemory::Create(std::vector<Region> regions) {
 
 absl::StatusOr<GuestMemory> GuestMemory::CreateExternal(std::vector<ExternalRegion> external_regions,
                                                         const ExternalGuest& guest) {
-  if (guest.userfaultfd < 0) {
+  const auto not_a_userfaultfd = [&guest](std::string_view why) {
     return absl::InvalidArgumentError(
-        fmt::format("{} is not a userfaultfd of the guest's process: external memory needs one; open it in that "
+        fmt::format("{} is not a userfaultfd of the guest's process{}: external memory needs one; open it in that "
                     "process, and send it here",
-                    guest.userfaultfd));
-  }
+                    guest.userfaultfd, why));
+  };
+  if (guest.userfaultfd < 0) return not_a_userfaultfd("");
   std::vector<Region> regions;
   std::vector<std::vector<GuestMapping>> mappings;
   for (ExternalRegion& external : external_regions) {
@@ -152,7 +159,13 @@ absl::StatusOr<GuestMemory> GuestMemory::CreateExternal(std::vector<ExternalRegi
     if (absl::Status status = CheckRegion(regions.back(), regions.size() - 1); !status.ok()) return status;
   }
   auto memory = CreateChecked(std::move(regions), std::move(mappings));
-  if (memory.ok()) memory->external_ = guest;
+  if (!memory.ok()) return memory;
+  // Whoever makes a session of it later must not find another file under this number.
+  auto owner = std::make_shared<UniqueFd>(fcntl(guest.userfaultfd, F_DUPFD_CLOEXEC, 0));
+  if (!owner->valid()) return not_a_userfaultfd(fmt::format(" ({})", std::strerror(errno)));
+  memory->external_ = guest;
+  memory->external_->userfaultfd = owner->get();
+  memory->userfaultfd_ = std::move(owner);
   return memory;
 }
 

@@ -33,8 +33,9 @@ struct farfault_external_guest {
   /// UFFD_FEATURE_WP_UNPOPULATED and UFFD_FEATURE_WP_ASYNC (Linux 6.7). A destination whose memory has a file must not
   /// have that feature: the event does not tell MADV_DONTNEED, which leaves the file's bytes, from MADV_REMOVE.
   uint64_t features;
-  /// The guest's userfaultfd, on which UFFDIO_API has been done there; -1 by default, which is none. Borrowed: it stays
-  /// open until the session has been created, which duplicates it.
+  /// The guest's userfaultfd, on which UFFDIO_API has been done there; -1 by default, which is none. Borrowed:
+  /// `farfault_memory_create_external` duplicates it. Only the session's regions may be registered with it as long as
+  /// the session lasts, which reads all of its events: a process that gives memory back waits until somebody has.
   int userfaultfd;
   /// The guest's process, to notice its end and to look at its page tables. 0, the default: unknown; then its end is
   /// noticed with the next page that is mapped, and nothing is said about pages that were mapped too early.
@@ -81,8 +82,8 @@ FARFAULT_EXPORT void farfault_external_region_init(struct farfault_external_regi
 /// Memory that is mapped in another process, whose addresses mean nothing here: `base` of its regions is the address
 /// of the first mapping there and is never followed. `farfault_memory_page_at` takes addresses of that process.
 /// `regions[i]` follow each other at a distance of their `struct_size`, which is the same for all.
-/// FARFAULT_INVALID_ARGUMENT as for `farfault_memory_create`, or when there is no userfaultfd, or the mappings overlap
-/// or do not consist of whole pages.
+/// FARFAULT_INVALID_ARGUMENT as for `farfault_memory_create`, or when the userfaultfd is not open, or the mappings
+/// overlap or do not consist of whole pages.
 FARFAULT_EXPORT enum farfault_status farfault_memory_create_external(const struct farfault_external_region* regions,
                                                                      size_t count,
                                                                      const struct farfault_external_guest* guest,

@@ -1,9 +1,15 @@
 #include "farfault/guest_memory.h"
 
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <string>
 #include <vector>
+
+#include "lib/util/unique_fd.h"
 
 namespace farfault {
 namespace {
@@ -124,7 +130,8 @@ ExternalRegion Elsewhere(std::vector<GuestMapping> mappings) {
 }
 
 TEST_CASE("a region of another process may be mapped in parts", "[util][memory]") {
-  const ExternalGuest guest{.userfaultfd = 7, .pid = 42};
+  UniqueFd file(memfd_create("stands for a userfaultfd", MFD_CLOEXEC));
+  const ExternalGuest guest{.userfaultfd = file.get(), .pid = 42};
   auto memory =
       GuestMemory::CreateExternal({Elsewhere({{0x200000, 2 * kSmallPage}, {0x100000, 3 * kSmallPage}})}, guest);
   INFO(memory.status().ToString());
@@ -132,6 +139,11 @@ TEST_CASE("a region of another process may be mapped in parts", "[util][memory]"
   CHECK(memory->total_pages() == 5);
   REQUIRE(memory->external() != nullptr);
   CHECK(memory->external()->pid == 42);
+  const GuestMemory copy = *memory;
+  memory = absl::CancelledError();
+  file.reset();
+  CHECK(fcntl(copy.external()->userfaultfd, F_GETFD) == FD_CLOEXEC);
+  memory = copy;
   CHECK(memory->mappings_of(0).size() == 2);
   CHECK(*memory->PageAt(At(0x201fff)) == 1);
   CHECK(*memory->PageAt(At(0x100000)) == 2);
@@ -142,7 +154,7 @@ TEST_CASE("a region of another process may be mapped in parts", "[util][memory]"
 
 TEST_CASE("regions of another process that make no sense are refused", "[util][memory]") {
   const auto refused = [](const ExternalRegion& region, const std::string& cause, const std::string& remedy,
-                          int userfaultfd = 7) {
+                          int userfaultfd = STDERR_FILENO) {
     CheckSays(GuestMemory::CreateExternal({region}, {.userfaultfd = userfaultfd}).status(), cause, remedy);
   };
   refused(Elsewhere({{0x100000, kSmallPage}}), "not a userfaultfd", "open it in that process", -1);
