@@ -4,8 +4,15 @@
 #include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <numeric>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "farfault/version.h"
@@ -40,6 +47,50 @@ std::string Similar(const CLI::App& app, std::string_view word) {
   return fmt::format("; there are {}", fmt::join(all, ", "));
 }
 
+std::size_t EditDistance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i + 1);
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
+    }
+  }
+  return row.back();
+}
+
+/// The first option on the line that the command does not have, and what may have been meant; empty: it has all.
+/// CLI11 would first complain of the one that it misses, which the user believes to have given.
+std::string Misspelt(CLI::App& command, std::span<char* const> words) {
+  for (const std::string_view word : words) {
+    const std::string name(word.substr(0, word.find('=')));
+    if (word == "--") break;
+    if (!word.starts_with("--") || command.get_option_no_throw(name) != nullptr) continue;
+    std::string nearest;
+    std::size_t least = name.size() / 2;
+    for (const CLI::Option* const option : command.get_options()) {
+      const std::string known = option->get_name();
+      const std::size_t distance = EditDistance(name, known);
+      if (distance >= least) continue;
+      least = distance;
+      nearest = known;
+    }
+    return fmt::format("there is no option {}{}", name, nearest.empty() ? "" : "; did you mean " + nearest + "?");
+  }
+  return "";
+}
+
+/// Results that nobody can read are none.
+int FlushOutput(int exit_status) {
+  const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  if (written || exit_status != kExitGood) return exit_status;
+  return Complain(absl::UnavailableError(
+      fmt::format("what was to be written to standard output is lost: {}; is what it goes to full, or closed?",
+                  std::strerror(errno))));
+}
+
 }  // namespace
 
 int Complain(const absl::Status& status, int exit_status) {
@@ -65,19 +116,21 @@ int RunCommandLine(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);  // --help and --version.
+    if (error.get_exit_code() == 0) return FlushOutput(app.exit(error));  // --help and --version.
     const auto chosen = app.get_subcommands();
     if (chosen.empty() && argc > 1 && argv[1][0] != '-') {
       fmt::print(stderr, "farfault: there is no command '{}'{}\nSee farfault --help\n", argv[1], Similar(app, argv[1]));
       return kExitUsage;
     }
+    const std::string misspelt =
+        Misspelt(chosen.empty() ? app : *chosen.front(), std::span(argv, static_cast<std::size_t>(argc)).subspan(1));
     const std::string command = chosen.empty() ? "farfault" : "farfault " + chosen.front()->get_name();
-    fmt::print(stderr, "farfault: {}\nSee {} --help\n", error.what(), command);
+    fmt::print(stderr, "farfault: {}\nSee {} --help\n", misspelt.empty() ? error.what() : misspelt, command);
     return kExitUsage;
   }
-  if (action) return action();
+  if (action) return FlushOutput(action());
   fmt::print("{}", app.help());
-  return kExitGood;
+  return FlushOutput(kExitGood);
 }
 
 }  // namespace farfault

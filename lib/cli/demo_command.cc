@@ -27,6 +27,16 @@
 namespace farfault {
 namespace {
 
+/// A number that is all zeros, whatever its unit.
+CLI::Validator MoreThanZero(const std::string& remedy) {
+  return CLI::Validator(
+      [remedy](const std::string& text) {
+        const bool zero = text.starts_with('0') && text.find_first_of("123456789") == std::string::npos;
+        return zero ? "\"" + text + "\" is not more than zero: " + remedy : std::string();
+      },
+      "");
+}
+
 std::string MethodHelp() {
   std::string help = "Which methods, commas between; default every:";
   for (const Method& method : KnownMethods()) help += fmt::format("\n{:<8} {}", method.name, method.summary);
@@ -70,14 +80,16 @@ void AddOptions(CLI::App& command, DemoOptions& options) {
   command.add_option("--threads", options.threads, "Threads of the program (default: half the cores)")
       ->type_name("N")
       ->check(CLI::Range(1, 64));
-  AddBytes(command, "--budget", options.budget, "What pre-paging may send (default a third of the memory)");
+  AddBytes(command, "--budget", options.budget, "What pre-paging may send (default a third of the memory)")
+      ->check(MoreThanZero("choose a method without pre-paging to send nothing"));
   AddDuration(command, "--demand-only", options.demand_only,
               "Without a push: fetch only what is touched for so long, then the rest (default 2s)");
   AddDuration(command, "--after", options.after,
               "Let the program run so long once everything is there (default 500ms)");
   command.add_flag("--anonymous", options.anonymous, "Anonymous memory: pages are copied in from a staging ring");
   command.add_flag("--hugetlb", options.hugetlb, "2 MiB pages of hugetlbfs")->excludes("--anonymous");
-  AddDuration(command, "--timeout", options.timeout, "Give up when a step takes longer (default 5m)");
+  AddDuration(command, "--timeout", options.timeout, "Give up when a step takes longer (default 5m)")
+      ->check(MoreThanZero("every step takes some time"));
   AddOutputFile(command, "--plot", options.plot, CheckWritable, "Draw the program's throughput into this SVG file");
   command.add_flag("--json", options.json, "Print JSON, and no progress");
   command.add_option("--corrupt", options.corrupt, "Flip so many bytes at the destination: the checks must notice")

@@ -18,6 +18,7 @@
 #include "lib/cli/terminal/progress_bar.h"
 #include "lib/cli/terminal/units.h"
 #include "lib/cli/workload/timeline.h"
+#include "lib/page/guest_mapping.h"
 #include "lib/prepage/holes.h"
 #include "lib/util/status_text.h"
 #include "lib/util/whole_pages.h"
@@ -126,8 +127,8 @@ absl::Status ServeOne(const Image& image, ServeOptions& serve, ProgressBar& bar)
   if (!session.ok()) return session.status();
   const std::int64_t began = MonotonicNanos();
   bar.Say("a destination has come");
-  if (const absl::Status status = (*session)->SwitchOver(); !status.ok()) return status;
-  if (const absl::Status status = (*session)->WaitUntilDrained(kForEver); !status.ok()) return status;
+  if (absl::Status status = (*session)->SwitchOver(); !status.ok()) return status;
+  if (absl::Status status = (*session)->WaitUntilDrained(kForEver); !status.ok()) return status;
   const SessionStats stats = (*session)->Stats();
   bar.Say(fmt::format("served {} in {}, {} of it pushed", FormatBytes(image.bytes),
                       FormatNanos(MonotonicNanos() - began), FormatBytes(stats.bytes_sent)));
@@ -150,8 +151,10 @@ int Serve(ServeOptions options) {
   ProgressBar bar(ProgressBar::StyleFor(stderr, false));
   bar.Say(*description);
   for (;;) {
-    const absl::Status status = ServeOne(*image, options, bar);
+    absl::Status status = ServeOne(*image, options, bar);
     bar.Clear();
+    // The destination only knows that we hung up.
+    if (absl::Status whole = CheckFileLengths({&image->region, 1}); !status.ok() && !whole.ok()) status = whole;
     if (options.once) return status.ok() ? kExitGood : Complain(status);
     if (status.ok()) continue;
     if (!WorthAnotherTry(status)) return Complain(status);

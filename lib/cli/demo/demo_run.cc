@@ -49,9 +49,9 @@ absl::Status DemoRun::Start() {
   if (absl::Status started = two_hosts() ? ReachSource() : StartSource(); !started.ok()) return started;
   if (absl::Status found = FindHost(); !found.ok()) return found;
 
-  if (const absl::Status status = Tell(*source_, "source", "plan", {{"guest", guest_}}); !status.ok()) return status;
+  if (absl::Status status = Tell(*source_, "source", "plan", {{"guest", guest_}}); !status.ok()) return status;
   std::vector<Awaited> ready = {{source_.get(), "source", "ready", {}}};
-  if (const absl::Status status = Await(ready, "source"); !status.ok()) return status;
+  if (absl::Status status = Await(ready, "source"); !status.ok()) return status;
   program_summary_ = fmt::format("{} files, {} of text", FormatCount(ready[0].reply["files"].get<std::uint64_t>()),
                                  FormatBytes(ready[0].reply["text_bytes"].get<std::uint64_t>()));
   no_prepaging_ = ready[0].reply["no_prepaging"].get<std::string>();
@@ -59,6 +59,8 @@ absl::Status DemoRun::Start() {
 }
 
 absl::Status DemoRun::ReachSource() {
+  bar_.Say(fmt::format("waiting for farfault demo --role source --listen {} on the other host (Ctrl-C to stop)",
+                       options_.source_host));
   absl::StatusOr<std::unique_ptr<RoleLink>> source =
       ConnectToSource(options_.source_host, Deadline::After(options_.timeout));
   if (!source.ok()) return source.status();

@@ -62,7 +62,7 @@ absl::Status DestinationRole::MoveRest(DestinationSession& session) {
   if (!plan_.push) {
     absl::Status demanded = session.WaitUntilResident(absl::Nanoseconds(plan_.demand_only_ns));
     if (demanded.ok() || !absl::IsDeadlineExceeded(demanded)) return demanded;
-    if (const absl::Status status = session.FetchRest(); !status.ok()) return status;
+    if (absl::Status status = session.FetchRest(); !status.ok()) return status;
   }
   return session.WaitUntilResident(absl::Nanoseconds(plan_.timeout_ns));
 }

@@ -46,7 +46,9 @@ absl::StatusOr<nlohmann::json> RoleLink::Receive(Deadline deadline) {
       nlohmann::json object = nlohmann::json::parse(received_.substr(0, end), nullptr, /*allow_exceptions=*/false);
       received_.erase(0, end + 1);
       if (!object.is_object() || !object.contains("kind")) {
-        return absl::InternalError("a line between the demo's processes is garbled");
+        return absl::FailedPreconditionError(
+            "what is at the other end is not `farfault demo`, or not of this version: check the port, and run the same "
+            "farfault on both hosts");
       }
       return object;
     }

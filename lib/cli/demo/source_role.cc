@@ -145,7 +145,7 @@ absl::StatusOr<SourceReport> SourceRole::Move(const MovePlan& plan) {
 
 absl::Status SourceRole::Digest(bool two_hosts) {
   const auto progress = ForwardProgress(link_, "reading the source's pages", plan_.bytes);
-  if (const absl::Status status = DigestPages(memory_.region(), judge_.page_digests(), progress); !status.ok()) {
+  if (absl::Status status = DigestPages(memory_.region(), judge_.page_digests(), progress); !status.ok()) {
     return status;
   }
   if (two_hosts) {

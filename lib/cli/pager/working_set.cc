@@ -45,7 +45,7 @@ absl::Status WriteWorkingSet(const std::string& path, const WorkingSet& working_
     for (const PageRun& run : working_set.order) file << run.first << ' ' << run.count << '\n';
     file.flush();
     if (!file) {
-      const absl::Status status = WriteError(draft, errno);
+      absl::Status status = WriteError(draft, errno);
       static_cast<void>(unlink(draft.c_str()));
       return status;
     }

@@ -183,7 +183,7 @@ absl::Status QemuMigration::FinishSending() {
 }
 
 absl::Status QemuMigration::HandMemoryOver() {
-  const absl::Status status = session_->SwitchOver();
+  absl::Status status = session_->SwitchOver();
   memory_handed_over_ = status.ok();
   if (!absl::IsDataLoss(status)) return status;
   // Whatever the pager has made of it: only we tell the destination's QEMU to run the guest.

@@ -95,7 +95,7 @@ absl::Status QemuMonitor::SetUp(bool source) {
   const json on = {{"capabilities",
                     {{{"capability", "x-ignore-shared"}, {"state", true}},
                      {{"capability", "pause-before-switchover"}, {"state", source}}}}};
-  const absl::Status status = client_.Execute("migrate-set-capabilities", on).status();
+  absl::Status status = client_.Execute("migrate-set-capabilities", on).status();
   if (!absl::IsFailedPrecondition(status)) return status;
   return absl::UnimplementedError(
       fmt::format("{}. farfault needs QEMU's migration capability x-ignore-shared (QEMU 4.0 and later), which leaves "

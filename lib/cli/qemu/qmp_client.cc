@@ -195,7 +195,7 @@ absl::StatusOr<json> QmpClient::Ask(const char* how, const std::string& command,
 absl::Status QmpClient::WaitUntilGone(absl::Duration timeout) {
   const Deadline deadline = Deadline::After(timeout);
   for (;;) {
-    const absl::Status status = ReadMessage(deadline).status();
+    absl::Status status = ReadMessage(deadline).status();
     if (absl::IsUnavailable(status)) return absl::OkStatus();
     if (!status.ok()) return status;
   }

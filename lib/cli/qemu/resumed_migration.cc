@@ -63,7 +63,7 @@ absl::StatusOr<bool> Start(const std::string& path, absl::Duration timeout, absl
 
 }  // namespace
 
-absl::StatusOr<ResumeReport> ResumeMigration(ResumeOptions options) {
+absl::StatusOr<ResumeReport> ResumeMigration(const ResumeOptions& options) {
   const Stopwatch watch;
   std::optional<QemuMonitor> source;
   std::string ram = options.ram;

@@ -34,7 +34,7 @@ struct ResumeReport {
 /// the pager that has the guest now. May be interrupted and called again, for as long as nobody changes the file.
 ///
 /// kFailedPrecondition, and nothing has happened: the guest has not left the source.
-absl::StatusOr<ResumeReport> ResumeMigration(ResumeOptions options);
+absl::StatusOr<ResumeReport> ResumeMigration(const ResumeOptions& options);
 
 }  // namespace farfault
 

@@ -46,7 +46,7 @@ absl::Status BuildIndex(std::span<std::byte> shard, const Ledger& ledger, const 
     const GuestIndex::Outcome added = index.AddDocument(corpus.passage((first + i) % corpus.passages()));
     if (added == GuestIndex::Outcome::kFull) break;
     if (added == GuestIndex::Outcome::kBroken) return Broken();
-    if (const absl::Status indexed = IndexDocument(index, ledger, id); !indexed.ok()) return indexed;
+    if (absl::Status indexed = IndexDocument(index, ledger, id); !indexed.ok()) return indexed;
     if (i % 64 == 0 && progress) progress(index.header().arena_next);
   }
   index.OpenReserve();

@@ -40,7 +40,7 @@ absl::Status DigestPages(const Region& region, std::span<std::uint64_t> digests,
   std::vector<std::byte> page(region.page_size);
   for (std::uint64_t offset = 0; offset < region.length; offset += region.page_size) {
     if (progress && offset % kProgressBytes == 0) progress(offset);
-    if (const absl::Status status = ReadPage(region, offset, page); !status.ok()) return status;
+    if (absl::Status status = ReadPage(region, offset, page); !status.ok()) return status;
     digests[offset / region.page_size] = Checksum(page);
   }
   return absl::OkStatus();

@@ -19,11 +19,11 @@ struct Wrong {
   std::vector<std::string> words;  ///< The error names the cause and the remedy.
 };
 
-void CheckRefused(const Wrong& wrong) {
-  std::string command;
-  for (const std::string& argument : wrong.arguments) command += argument + " ";
-  INFO(command);
-  CommandProcess process(Farfault(wrong.arguments));
+void CheckRefused(const std::vector<std::string>& command, const Wrong& wrong) {
+  std::string line;
+  for (const std::string& argument : command) line += argument + " ";
+  INFO(line);
+  CommandProcess process(command);
   const int status = process.Wait(kPatience);
   const std::string err = process.Err();
   INFO("standard error: " << err);
@@ -36,12 +36,19 @@ void CheckRefused(const Wrong& wrong) {
   }
 }
 
+void CheckRefused(const Wrong& wrong) { CheckRefused(Farfault(wrong.arguments), wrong); }
+
 std::vector<std::string> Serve(const std::string& path) { return {"serve", path, "--listen", "tcp://127.0.0.1:0"}; }
 
 TEST_CASE("bad usage is refused before anything starts") {
   for (const Wrong& wrong : std::vector<Wrong>{
            {{"teleport"}, 2, {"no command 'teleport'", "fetch", "--help"}},
            {{"fetsh", "--from", "tcp://127.0.0.1:1"}, 2, {"no command 'fetsh'", "did you mean fetch?"}},
+           {{"serve", "/bin/sh", "--lisen", "tcp://127.0.0.1:0"}, 2, {"no option --lisen", "did you mean --listen?"}},
+           {{"demo", "--sise=64M"}, 2, {"no option --sise", "did you mean --size?"}},
+           {{"doctor", "--quickly"}, 2, {"no option --quickly"}},
+           {{"demo", "--budget", "0"}, 2, {"--budget", "without pre-paging"}},
+           {{"demo", "--timeout", "0s"}, 2, {"--timeout", "not more than zero"}},
            {{"demo", "--size"}, 2, {"--size"}},
            {{"demo", "--size", "much"}, 2, {"much", "1GiB"}},
            {{"demo", "--size", "12K"}, 2, {"12.0 KiB", "smallest"}},
@@ -70,6 +77,13 @@ TEST_CASE("bad usage is refused before anything starts") {
            {{"pager", "--state", "/nonexistent/x"}, 2, {"--state", "make its folder"}},
        }) {
     CheckRefused(wrong);
+  }
+}
+
+TEST_CASE("results that cannot be written are no success") {
+  for (const std::string arguments : {"predictors", "--version", "--help", "doctor --json"}) {
+    const std::string command = Farfault({})[0] + " " + arguments + " > /dev/full";
+    CheckRefused({"/bin/sh", "-c", command}, {{}, 1, {"standard output", "lost"}});
   }
 }
 

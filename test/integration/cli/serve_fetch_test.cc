@@ -54,6 +54,26 @@ TEST_CASE("serve says how much of a file are holes, as a diff snapshot's are") {
                          "be merged with its base first)") != std::string::npos);
 }
 
+TEST_CASE("an image that has become shorter is not served as zeros") {
+  const TemporaryFile file(4u << 20);
+  const bool push = GENERATE(false, true);
+  const std::uint64_t left = GENERATE(0u, 2u << 20);
+  CAPTURE(push, left);
+  std::vector<std::string> arguments = {"serve", file.path(), "--listen", "tcp://127.0.0.1:0"};
+  if (push) arguments.emplace_back("--push");
+  CommandProcess serve(Farfault(arguments));
+  const std::string address = AddressOf(serve);
+  std::filesystem::resize_file(file.path(), left);
+  CommandProcess fetch(Farfault({"fetch", "--from", address}));
+  const int fetched = fetch.Wait(kPatience);
+  const int served = serve.Wait(kPatience);
+  INFO(fetch.Err() << "\nserve: " << serve.Err());
+  CHECK(fetched == 1);
+  CHECK(fetch.Out().empty());
+  CHECK(served == 1);
+  CHECK_THAT(serve.Err(), ContainsSubstring("has become shorter"));
+}
+
 TEST_CASE("fetch may start first, and waits with a message") {
   const TemporaryFile file(300'000);
   std::string address;
