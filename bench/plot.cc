@@ -65,7 +65,7 @@ absl::Status CheckPlotting() { return RunScript("--check", kNoInput); }
 absl::Status PlotRatios(const Report& report, const std::string& png_path) {
   const absl::StatusOr<int> report_file = FileWith(ToJson(report).dump());
   if (!report_file.ok()) return report_file.status();
-  const absl::Status drawn = RunScript(png_path, *report_file);
+  absl::Status drawn = RunScript(png_path, *report_file);
   close(*report_file);
   return drawn;
 }

@@ -85,7 +85,7 @@ absl::StatusOr<std::uint64_t> FindUnmapped(const RegionPages& region, const Page
       unmapped->push_back({first, std::min(run.end(), hit->end()) - first});
     }
   };
-  const absl::Status status = pagemap.Scan(region.Addresses(), {.none_of = Pagemap::kPresent}, note);
+  absl::Status status = pagemap.Scan(region.Addresses(), {.none_of = Pagemap::kPresent}, note);
   if (!status.ok()) return status;
   return mapped;
 }

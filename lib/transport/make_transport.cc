@@ -44,7 +44,7 @@ std::string_view TransportNames() {
 }
 
 std::string LacksTransport(std::string_view scheme) {
-  const std::string lacks = fmt::format("this build has no transport '{}'; it has: {}", scheme, JoinSchemes(", "));
+  std::string lacks = fmt::format("this build has no transport '{}'; it has: {}", scheme, JoinSchemes(", "));
   if (scheme != "verbs") return lacks;
   return lacks +
          "; for RDMA install libibverbs-dev and librdmacm-dev (./dev setup does), and build with "

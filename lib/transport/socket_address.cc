@@ -68,9 +68,9 @@ absl::StatusOr<HostPort> ParseHostPort(std::string_view scheme, std::string_view
     if (!sound) return url.Bad("the host has a character that no host name has");
   }
   HostPort address{std::string(parts->host), 0};
-  const char* const end = parts->port.data() + parts->port.size();
-  const auto [stop, error] = std::from_chars(parts->port.data(), end, address.port);
-  if (parts->port.empty() || error != std::errc() || stop != end) {
+  const std::string_view port = parts->port;
+  const auto [stop, error] = std::from_chars(port.data(), port.data() + port.size(), address.port);
+  if (port.empty() || error != std::errc() || stop != port.data() + port.size()) {
     return url.Bad("the port is not a number from 0 to 65535");
   }
   return address;

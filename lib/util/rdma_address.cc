@@ -56,7 +56,7 @@ absl::StatusOr<std::string> OwnRdmaAddress() {
         "the network interface; ./dev vm has one");
   }
   if (const char* const given = std::getenv("FARFAULT_ADDRESS"); given != nullptr && *given != '\0') return given;
-  const std::string address = AddressOf(interfaces);
+  std::string address = AddressOf(interfaces);
   if (!address.empty()) return address;
   return absl::NotFoundError(fmt::format(
       "no network interface of an RDMA device ({}) has an IPv4 address: give one an address (ip address add "

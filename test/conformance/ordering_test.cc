@@ -59,13 +59,14 @@ TEST_CASE("whoever has received a SEND sees every WRITE before it") {
     pair.Post(chain);
   }
   std::uint64_t checked = 0;
-  REQUIRE(pair.PollUntil([&] {
+  const auto all_hold = [&] {
     for (; checked < pair.target.received.size(); ++checked) {
       const bool holds = there.Holds(checked, checked * kBlock, kBlock);
       CHECK(holds);
     }
     return checked == kRounds;
-  }));
+  };
+  REQUIRE(pair.PollUntil(all_hold));
 }
 
 TEST_CASE("a signalled completion vouches for the unsignalled requests before it") {
@@ -98,7 +99,7 @@ TEST_CASE("completions come in posting order, one for each signalled request") {
   ChannelPair pair(setup);
   const Memory here(*pair.initiator.transport, 1u << 20);
   const Memory there(*pair.target.transport, 1u << 20);
-  constexpr std::uint64_t kHalf = 512 * 1024;
+  constexpr std::uint64_t kHalf = 512u << 10;
   constexpr std::uint64_t kRequests = 600;
   std::uint64_t receives = 0;
   std::vector<std::uint64_t> expected;

@@ -160,7 +160,7 @@ absl::StatusOr<GuestReport> QemuMachine::WaitForReport(absl::Duration timeout, b
 absl::StatusOr<GuestReport> QemuMachine::WaitForRounds(std::uint64_t rounds, absl::Duration timeout) const {
   const absl::Time deadline = absl::Now() + timeout;
   for (;;) {
-    const auto report = WaitForReport(deadline - absl::Now(), [](const GuestReport&) { return true; });
+    auto report = WaitForReport(deadline - absl::Now(), [](const GuestReport&) { return true; });
     if (!report.ok() || report->rounds >= rounds) return report;
   }
 }

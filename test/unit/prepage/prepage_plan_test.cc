@@ -18,7 +18,7 @@ PageBitmap Fresh(const PageLayout& layout) { return PageBitmap(layout.total_page
 std::vector<PageRun> SendRound(PrePagePlan& plan, PageBitmap& fresh, const std::vector<PageRun>& dirty = {}) {
   plan.NoteDirty(dirty);
   for (const PageRun& run : dirty) fresh.ClearRun(run);
-  const std::vector<PageRun> round = plan.NextRound(fresh, 0);
+  std::vector<PageRun> round = plan.NextRound(fresh, 0);
   for (const PageRun& run : round) fresh.SetRun(run);
   return round;
 }
