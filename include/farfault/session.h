@@ -35,10 +35,10 @@ FARFAULT_EXPORT std::string_view SessionStateName(SessionState state);
 /// Thread contract: all methods may be called from any thread; those that wait block only their caller. Destroying a
 /// session while another thread is inside one of its methods is an error of the caller.
 /// Lifetime: the guest memory outlives the session. Destruction joins the session's threads. A destination that is
-/// destroyed after the switchover and before it is resident takes the rest of the guest's memory with it: threads of the
-/// guest that touch a missing page stay parked until the process ends; those of an external guest as long as somebody
-/// holds its userfaultfd. Before the switchover no guest has run in the memory, and it becomes ordinary memory again:
-/// whoever has touched it all the same goes on, and reads zeros or what the session had put into its file.
+/// destroyed after the switchover and before it is resident takes the rest of the guest's memory with it: threads of
+/// the guest that touch a missing page stay parked until the process ends; those of an external guest as long as
+/// somebody holds its userfaultfd. Before the switchover no guest has run in the memory, and it becomes ordinary memory
+/// again: whoever has touched it all the same goes on, and reads zeros or what the session had put into its file.
 class FARFAULT_EXPORT PagingSession {
  public:
   virtual ~PagingSession() = default;
@@ -113,8 +113,8 @@ class FARFAULT_EXPORT DestinationSession : public PagingSession {
   ///
   /// From here until kResident nobody may discard the memory, so keep balloons and free page reporting off: the session
   /// does not learn of it, but of an external guest whose userfaultfd reports remove events
-  /// (`ExternalGuest::features`). Private anonymous memory (MADV_DONTNEED, MADV_FREE): a page that is not
-  /// mapped yet reads as the source's bytes and not as zeros. Files: MADV_DONTNEED changes nothing; after MADV_REMOVE or
+  /// (`ExternalGuest::features`). Private anonymous memory (MADV_DONTNEED, MADV_FREE): a page that is not mapped yet
+  /// reads as the source's bytes and not as zeros. Files: MADV_DONTNEED changes nothing; after MADV_REMOVE or
   /// FALLOC_FL_PUNCH_HOLE a page reads as the source's bytes when it had not arrived, fails the session when it had and
   /// was not mapped yet, and reads as zeros when it was mapped.
   virtual absl::Status Prepare() = 0;

@@ -27,11 +27,11 @@ enum farfault_state {
 FARFAULT_EXPORT const char* farfault_state_name(enum farfault_state state);
 
 /// What the two sides of a session share. The guest memory outlives the session. Its threads end when the side is
-/// destroyed. A destination that is destroyed after the switchover and before it is resident takes the rest of the guest's
-/// memory with it: threads of the guest that touch a missing page stay parked until the process ends; those of an
-/// external guest as long as somebody holds its userfaultfd. Before the switchover no guest has run in the memory, and
-/// it becomes ordinary memory again: whoever has touched it all the same goes on, and reads zeros or what the session
-/// had put into its file.
+/// destroyed. A destination that is destroyed after the switchover and before it is resident takes the rest of the
+/// guest's memory with it: threads of the guest that touch a missing page stay parked until the process ends; those of
+/// an external guest as long as somebody holds its userfaultfd. Before the switchover no guest has run in the memory,
+/// and it becomes ordinary memory again: whoever has touched it all the same goes on, and reads zeros or what the
+/// session had put into its file.
 struct farfault_session;
 /// The side that gives the memory up. Of a guest in another process (`farfault_memory_create_external`) it reads the
 /// file, and needs that process for nothing once `farfault_source_switch_over` has returned.
