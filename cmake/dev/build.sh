@@ -111,6 +111,9 @@ run_ctest() {
   mapfile -t wrap < <(sanitizer_wrapper "$dir")
   [[ -t 1 && ${TERM:-dumb} != dumb ]] && progress=(--progress)
   "${wrap[@]}" ctest --test-dir "$dir" -j "$JOBS" --output-on-failure --no-tests=error "${progress[@]}" "$@" || {
+    if ctest --test-dir "$dir" -N "$@" | grep -q '^Total Tests: 0$'; then
+      die "no test is called for by: $*" "All of them:         ./dev test -N"
+    fi
     repeat_failures "$dir" || true
     die "some tests failed" "Again, only those:   ctest --test-dir $dir --rerun-failed --output-on-failure" \
       "One of them:         ./dev test -R 'its name'"

@@ -71,6 +71,10 @@ void AddOptions(CLI::App& command, DemoOptions& options) {
                               text));
             }
             if (!IsTransport(scheme)) throw CLI::ValidationError("--transport", LacksTransport(scheme));
+            if (scheme == "sim") {
+              const absl::Status made = MakeTransport("sim://demo" + text.substr(scheme.size())).status();
+              if (!made.ok()) throw CLI::ValidationError("--transport", std::string(StatusText(made)));
+            }
             options.transport = text;
           },
           "tcp (default), verbs (at FARFAULT_ADDRESS, or where the first RDMA device is), sim, or "

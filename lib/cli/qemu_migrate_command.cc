@@ -151,15 +151,16 @@ void AddQemuMigrateCommand(CLI::App& app, Action& action) {
   command->add_option("--state", migration.state_uri,
                       "How the state of the devices travels between the QEMUs, like tcp:192.0.2.7:7001");
   AddDuration(*command, "--prepage-time", migration.prepage_time,
-              "Send pages while the guest runs, for so long; 0s: do not");
-  AddBytes(*command, "--prepage-bytes", migration.prepage_bytes, "Send at most so much of it; 0: as the time allows");
+              "Send pages while the guest runs, for so long; 0s: do not (default 1s)");
+  AddBytes(*command, "--prepage-bytes", migration.prepage_bytes,
+           "Send at most so much of it; 0, the default: as the time allows");
   AddPredictor(*command, "--predictor", migration.predictor);
   command->add_flag("--no-push", options->no_push,
                     "Send only what the guest touches; ends when the pager has asked for the rest");
   AddKeyFile(*command, migration.key);
-  AddDuration(*command, "--timeout", migration.timeout, "How long any step before the hand-over may take");
+  AddDuration(*command, "--timeout", migration.timeout, "How long any step before the hand-over may take (default 5m)");
   AddDuration(*command, "--reconnect-timeout", migration.reconnect_timeout,
-              "How long to wait for another pager when the one that has the guest is lost");
+              "How long to wait for another pager when the one that has the guest is lost (default 5m)");
   command->add_flag("--quit-source", migration.quit_source, "End the source's QEMU once nothing is left there");
   command->add_flag("--resume", options->resume,
                     "Finish a migration that was killed after the guest had been handed over: serve the source's RAM "

@@ -69,6 +69,9 @@ absl::StatusOr<HostPort> ParseHostPort(std::string_view scheme, std::string_view
   }
   HostPort address{std::string(parts->host), 0};
   const std::string_view port = parts->port;
+  if (const std::size_t options = port.find('?'); options != std::string_view::npos) {
+    return url.Bad(fmt::format("it takes no \"{}\"", port.substr(options)));
+  }
   const auto [stop, error] = std::from_chars(port.data(), port.data() + port.size(), address.port);
   if (port.empty() || error != std::errc() || stop != port.data() + port.size()) {
     return url.Bad("the port is not a number from 0 to 65535");

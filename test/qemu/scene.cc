@@ -80,7 +80,7 @@ QemuMachine::Spec Scene::Spec(const std::string& name) const {
   return spec;
 }
 
-std::unique_ptr<QemuMachine> Scene::StartGuest(QemuMachine::Spec spec) {
+std::unique_ptr<QemuMachine> Scene::StartGuest(const QemuMachine::Spec& spec) {
   auto machine = QemuMachine::Start(spec);
   if (absl::IsUnavailable(machine.status())) SkipFor(std::string(machine.status().message()));
   REQUIRE(machine.ok());

@@ -35,7 +35,7 @@ class Scene {
   ~Scene();
 
   /// A small guest that runs and has visited its memory once.
-  std::unique_ptr<QemuMachine> StartGuest(QemuMachine::Spec spec);
+  std::unique_ptr<QemuMachine> StartGuest(const QemuMachine::Spec& spec);
   /// A pager that waits for a QEMU, and then for a source.
   std::unique_ptr<CommandProcess> StartPager(const std::vector<std::string>& more = {});
   /// The one that follows the last, which had `--state`: takes its guest over, and waits for a source where that did.

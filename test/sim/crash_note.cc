@@ -57,7 +57,7 @@ void InstallCrashNote() {
 void SetCrashNote(std::string_view text) {
   note_length = 0;
   const std::size_t length = std::min(text.size(), note.size());
-  std::copy_n(text.data(), length, note.data());
+  std::ranges::copy(text.substr(0, length), note.begin());
   note_length = static_cast<std::sig_atomic_t>(length);
 }
 

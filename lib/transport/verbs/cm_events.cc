@@ -51,7 +51,7 @@ CmEvents::~CmEvents() {
   if (!thread_.joinable()) return;
   if (Forked()) {
     // The thread is the other process's, and nothing but its handle is here.
-    static_cast<void>(std::make_unique<std::thread>(std::move(thread_)).release());
+    [[maybe_unused]] const std::thread* const left = std::make_unique<std::thread>(std::move(thread_)).release();
     return;
   }
   {

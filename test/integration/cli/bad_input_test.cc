@@ -55,6 +55,7 @@ TEST_CASE("bad usage is refused before anything starts") {
            {{"demo", "--method", "magic"}, 2, {"magic", "demand, push, prepage"}},
            {{"demo", "--predictor", "oracle"}, 2, {"oracle", "bubbling"}},
            {{"demo", "--transport", "pigeon"}, 2, {"pigeon", "tcp", "sim"}},
+           {{"demo", "--transport", "sim?latency=5"}, 2, {"--transport", "latency=5", "not understood"}},
            {{"demo", "--threads", "0"}, 2, {"--threads"}},
            {{"demo", "--seed", "x"}, 2, {"--seed"}},
            {{"demo", "--timeout", "10"}, 2, {"10s"}},

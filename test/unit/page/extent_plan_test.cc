@@ -30,7 +30,7 @@ TEST_CASE("large extents are cut into pieces that many threads can register", "[
   const std::uint64_t gib = (std::uint64_t{1} << 30) / kSmallPage;
   const std::vector<PageRun> planned = PlanOffer(PageLayout({{{0, gib}, kSmallPage}}), {});
   CHECK(planned.size() == 16);
-  const std::uint64_t tebibytes = 5 * 1024 * gib;
+  const std::uint64_t tebibytes = std::uint64_t{5} * 1024 * gib;
   const std::vector<PageRun> many = PlanOffer(PageLayout({{{0, tebibytes}, kSmallPage}}), {});
   CHECK(many.size() > 1000);
   CHECK(many.size() <= kMaxOfferedExtents);

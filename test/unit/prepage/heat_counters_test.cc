@@ -44,8 +44,9 @@ TEST_CASE("the hottest come first, neighbours together, never more than asked fo
     for (PageIndex page = 0; page < pages; ++page) {
       if (expected[page] > 0) sorted.push_back({page, expected[page]});
     }
-    std::stable_sort(sorted.begin(), sorted.end(),
-                     [](const PageHeat& a, const PageHeat& b) { return a.rounds_touched > b.rounds_touched; });
+    std::ranges::sort(sorted, [](const PageHeat& a, const PageHeat& b) {
+      return a.rounds_touched != b.rounds_touched ? a.rounds_touched > b.rounds_touched : a.page < b.page;
+    });
     for (const std::size_t max :
          {std::size_t{0}, std::size_t{1}, sorted.size() / 2, sorted.size(), sorted.size() + 9}) {
       const std::vector<PageHeat> hottest = heat.HottestFirst(max);

@@ -1,4 +1,5 @@
 #include <catch2/catch_test_macros.hpp>
+#include <cstddef>
 #include <vector>
 
 #include "lib/push/pusher.h"
@@ -76,7 +77,7 @@ TEST_CASE("what has no key is not pre-paged until it has one", "[push][prepage][
   CHECK_FALSE(pusher->has_offers());
   TakeWrites(harness);
 
-  std::byte* const at = harness.memory[0].data() + 42 * 64;
+  std::byte* const at = harness.memory[0].data() + std::ptrdiff_t{42} * 64;
   REQUIRE(harness.local.Add({{42, 3}, reinterpret_cast<std::uint64_t>(at), 77}));
   pusher->Offer({36, 18});
   RunToEnd(harness, *pusher);

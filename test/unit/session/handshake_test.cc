@@ -188,7 +188,7 @@ TEST_CASE("pages and keys survive the trip, in as many messages as it takes") {
   }
   CHECK(table.complete());
   CHECK(table.Of(777).key == 778);
-  CHECK(table.Of(777).address == 0x1000 * 777);
+  CHECK(table.Of(777).address == std::uint64_t{0x1000} * 777);
   SendExtents(link, {});
   CHECK(TakeMessages(channel).empty());
 }

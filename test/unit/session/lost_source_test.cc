@@ -42,7 +42,7 @@ TEST_CASE("all that a source has sent before it died is taken in, and may have b
   const bool all = GENERATE(true, false);
   CAPTURE(direct, all);
   DestinationHarness harness(
-      {.regions = {{{0, 64}, 64}}, .direct = {direct}, .push_channels = 2, .staging_bytes = 64 * 64});
+      {.regions = {{{0, 64}, 64}}, .direct = {direct}, .push_channels = 2, .staging_bytes = 4096});
   harness.Activate(true);
   harness.feed.Fault(40);
   harness.Settle();

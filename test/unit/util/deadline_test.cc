@@ -1,11 +1,10 @@
 #include "lib/util/deadline.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <chrono>
 #include <cstdint>
+#include <ctime>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"

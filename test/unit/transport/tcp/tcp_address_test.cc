@@ -43,6 +43,7 @@ TEST_CASE("what is not a tcp address is refused, and the error repeats it and sa
                                          {"tcp://host:-1", "not a number"},
                                          {"tcp://host:+1", "not a number"},
                                          {"tcp://host:70a", "not a number"},
+                                         {"tcp://host:70?foo=1", "takes no \"?foo=1\""},
                                          {"tcp://host: 70", "not a number"},
                                          {"tcp://::1:7000", "needs brackets"},
                                          {"tcp://[::1:7000", "not closed"},
