@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/matchers/catch_matchers_string.hpp>
 #include <cerrno>
@@ -16,10 +17,12 @@
 #include <functional>
 #include <future>
 #include <optional>
+#include <random>
 #include <string>
 #include <thread>
 
 #include "farfault/guest_memory.h"
+#include "lib/util/deadline.h"
 #include "lib/util/mapping.h"
 #include "test/support/fill.h"
 #include "test/support/future.h"
@@ -233,6 +236,50 @@ TEST_CASE("faults of user code alone need no privilege", "[memory][userfaultfd]"
     return refused ? "refused" : "not refused";
   });
   CHECK(said == "refused");
+}
+
+TEST_CASE("a thread that faults while its memory is unregistered goes on", "[memory][uffd]") {
+  RequireUserfaultfd();
+  constexpr std::uint32_t kRounds = 20'000;
+  constexpr std::uint32_t kTouched = 64;
+  auto uffd = Userfaultfd::Open(0);
+  REQUIRE(uffd.ok());
+  auto mapping = Mapping::Anonymous(kTouched * kSmallPage);
+  REQUIRE(mapping.ok());
+  std::byte* const memory = mapping->data();
+  madvise(memory, mapping->size(), MADV_NOHUGEPAGE);
+  std::atomic<std::uint32_t> asked = 0;
+  std::atomic<std::uint32_t> done = 0;
+  std::thread guest([&] {
+    for (std::uint32_t round = 1; round <= kRounds; ++round) {
+      while (asked.load() < round) std::this_thread::yield();
+      std::atomic_ref(memory[round % kTouched * kSmallPage]).store(std::byte{1});
+      done.store(round);
+    }
+  });
+  std::uint32_t stuck = 0;
+  std::minstd_rand random(1);
+  for (std::uint32_t round = 1; round <= kRounds; ++round) {
+    madvise(memory, mapping->size(), MADV_DONTNEED);
+    stuck += uffd->Register(memory, mapping->size(), UFFDIO_REGISTER_MODE_MISSING).ok() ? 0u : 1u;
+    asked.store(round);
+    // The fault comes before, while or after.
+    for (std::atomic<std::uint64_t> wait = random() % 3000; wait > 0;) wait.fetch_sub(1, std::memory_order_relaxed);
+    stuck += uffd->Unregister(memory, mapping->size()).ok() ? 0u : 1u;
+    const Deadline patience = Deadline::After(absl::Seconds(5));
+    while (done.load() != round) {
+      std::this_thread::yield();
+      if (!patience.Passed()) continue;
+      ++stuck;
+      uffd->Wake(memory, mapping->size());
+      absl::SleepFor(absl::Milliseconds(10));
+    }
+    std::array<uffd_msg, 16> events;
+    while (read(uffd->fd(), events.data(), sizeof(events)) > 0) {
+    }
+  }
+  guest.join();
+  CHECK(stuck == 0);
 }
 
 }  // namespace
