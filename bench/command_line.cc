@@ -38,7 +38,7 @@ void PrintGroups() {
     fmt::print("{:<8} {}\n", group.name, group.summary);
     for (const std::string& measurement : group.measurements) fmt::print("           {}\n", measurement);
   }
-  fmt::print("\nfarfault_bench GROUP runs one; --filter TEXT picks measurements in it; --help says more.\n");
+  fmt::print("\n`./dev bench GROUP` runs one; --filter TEXT picks measurements in it; --help says more.\n");
 }
 
 int ExitStatusOf(const Report& report) {

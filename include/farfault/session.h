@@ -96,7 +96,7 @@ class FARFAULT_EXPORT SourceSession : public PagingSession {
   virtual absl::Status SwitchOver() = 0;
 
   /// Waits until the destination has every page; afterwards the memory may be freed. kDeadlineExceeded leaves the
-  /// session as it is.
+  /// session as it is. kAborted: the destination has failed.
   virtual absl::Status WaitUntilDrained(absl::Duration timeout) = 0;
 };
 

@@ -5,13 +5,12 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <numeric>
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -83,12 +82,14 @@ std::string Misspelt(CLI::App& command, std::span<char* const> words) {
 }
 
 /// Results that nobody can read are none.
+int OutputLost() {
+  return Complain(
+      absl::UnavailableError("what was to be written to standard output is lost: is what it goes to full, or closed?"));
+}
+
 int FlushOutput(int exit_status) {
   const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
-  if (written || exit_status != kExitGood) return exit_status;
-  return Complain(absl::UnavailableError(
-      fmt::format("what was to be written to standard output is lost: {}; is what it goes to full, or closed?",
-                  std::strerror(errno))));
+  return written || exit_status != kExitGood ? exit_status : OutputLost();
 }
 
 }  // namespace
@@ -113,6 +114,10 @@ int RunCommandLine(int argc, char** argv) {
   AddDoctorCommand(app, action);
   AddQemuMigrateCommand(app, action);
   AddPredictorsCommand(app, action);
+  // A command's own help is about that command.
+  for (CLI::App* const command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (command->get_footer() == app.get_footer()) command->footer("");
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -128,8 +133,12 @@ int RunCommandLine(int argc, char** argv) {
     fmt::print(stderr, "farfault: {}\nSee {} --help\n", misspelt.empty() ? error.what() : misspelt, command);
     return kExitUsage;
   }
-  if (action) return FlushOutput(action());
-  fmt::print("{}", app.help());
+  try {
+    if (action) return FlushOutput(action());
+    fmt::print("{}", app.help());
+  } catch (const std::system_error&) {
+    return OutputLost();  // By fmt::print. Nothing of ours throws.
+  }
   return FlushOutput(kExitGood);
 }
 

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <cassert>
+#include <limits>
 
 namespace farfault {
 namespace {
 
 // Pages per background slice: bounds how long a fault can wait behind one.
 constexpr std::uint64_t kSlicePages = 64;
+// The same where mapping copies, which takes longer for large pages.
+constexpr std::uint64_t kSliceBytes = 256u << 10;
 // States that one slice looks through for landed pages, likewise: a few microseconds.
 constexpr std::uint64_t kScanPages = 64u << 10;
 // In a chunk's count: it stands in the ring of finished chunks.
@@ -72,6 +75,12 @@ MapStatus Mapper::MapRun(PageRun run) {
   return result.status;
 }
 
+// Of pages that begin with `first`, and that have landed.
+std::uint64_t Mapper::MostPages(PageIndex first) const {
+  if (placement_.direct(first)) return std::numeric_limits<std::uint64_t>::max();
+  return std::max<std::uint64_t>(1, kSliceBytes / layout_.page_size(first));
+}
+
 MapStatus Mapper::MapAround(PageIndex page) {
   const PageRun region = layout_.regions()[layout_.RegionOf(page)].pages;
   const PageIndex window = region.first + (page - region.first) / map_around_pages_ * map_around_pages_;
@@ -80,6 +89,10 @@ MapStatus Mapper::MapAround(PageIndex page) {
   while (first > window && table_.state(first - 1) == PageState::kLanded) --first;
   PageIndex end = page + 1;
   while (end < limit && table_.state(end) == PageState::kLanded) ++end;
+  if (const std::uint64_t most = MostPages(page); end - first > most) {
+    first = page;
+    end = std::min(end, page + most);
+  }
   return MapRun({first, end - first});
 }
 
@@ -112,6 +125,7 @@ bool Mapper::MapSome(bool sweep) {
     return true;
   }
   run = layout_.ClipToRegion(run);
+  run.count = std::min(run.count, MostPages(run.first));
   sweep_ = run.first;
   const MapStatus mapped = MapRun(run);
   // Nothing wakes a thread that sleeps on a retry.

@@ -23,7 +23,7 @@ class Mapper {
   /// The bytes have become out of date.
   void OnForgotten(PageIndex page);
 
-  /// Maps a landed page of a direct region and its landed neighbours, and wakes whoever waits there. kRetry: nothing is
+  /// Maps a landed page and its landed neighbours, and wakes whoever waits there. kRetry: nothing is
   /// lost, call again.
   MapStatus MapAround(PageIndex page);
 
@@ -50,6 +50,7 @@ class Mapper {
   }
   PageRun PagesOfChunk(std::uint64_t chunk) const;
   bool Collapse(PageRun chunk);
+  std::uint64_t MostPages(PageIndex first) const;
   MapStatus MapRun(PageRun run);
   bool SetMapped(PageRun run);
 

@@ -123,12 +123,20 @@ MapResult GuestPlacement::MapLanded(PageRun run) {
 
 absl::Status GuestPlacement::MakeRoomToKeep(Place& place) {
   if (place.kept.size() > 0) return absl::OkStatus();
-  auto kept = Mapping::Anonymous(place.region.length);
-  if (!kept.ok()) {
+  const auto lacking = [&place](std::string_view why) {
     return absl::ResourceExhaustedError(fmt::format(
-        "region '{}': {} bytes of address space for what is pre-paged are lacking ({}); pre-page less, or not at all",
-        place.region.name, place.region.length, std::string(kept.status().message())));
-  }
+        "region '{}': {} bytes of address space, in which what is pre-paged waits, are lacking ({}); see ulimit -v and "
+        "vm.overcommit_memory, or do not pre-page private memory",
+        place.region.name, place.region.length, why));
+  };
+  const std::uint64_t length = place.region.length;
+  auto kept = Mapping::Map({.length = length, .protection = PROT_NONE, .flags = MAP_PRIVATE | MAP_ANONYMOUS});
+  if (!kept.ok()) return lacking(std::string(kept.status().message()));
+  // A process that has locked all that it maps (mlockall) would have all of it populated. Huge pages would hold a page
+  // that was given back as long as one beside it is kept.
+  static_cast<void>(munlock(kept->data(), length));
+  static_cast<void>(madvise(kept->data(), length, MADV_NOHUGEPAGE));
+  if (mprotect(kept->data(), length, PROT_READ | PROT_WRITE) != 0) return lacking(std::strerror(errno));
   place.kept = *std::move(kept);
   return absl::OkStatus();
 }
@@ -145,19 +153,27 @@ MapResult GuestPlacement::KeepStaged(PageRun run, const std::byte* source) {
   std::byte* const memory = (place.alias != nullptr ? place.alias : place.kept.data()) + place.Offset(run.first);
   const std::uint64_t length = run.count << place.page_shift;
   if (const int error = MakeWritable(memory, length); error != 0) {
-    return Stopped(place, run, {UffdStatus::kFailed, error, 0}, 0);
+    failure_.Update(absl::ErrnoToStatus(
+        error, fmt::format("region '{}': there is no memory in which the page at offset {:#x} could wait for the "
+                           "switchover; pre-page less",
+                           place.region.name, place.Offset(run.first))));
+    return {MapStatus::kFailed, 0};
   }
   std::memcpy(memory, source, length);
   return {MapStatus::kOk, run.count};
 }
 
 MapResult GuestPlacement::MapKept(const Place& place, PageRun run) {
+  if (place.kept.size() == 0) {
+    failure_.Update(absl::InternalError(fmt::format("region '{}': no page of it is kept", place.region.name)));
+    return {MapStatus::kFailed, 0};
+  }
   return MapRun(place, run, [&](std::byte* guest, std::uint64_t offset, std::uint64_t length) {
     std::byte* const kept = place.kept.data() + place.Offset(run.first) + offset;
     UffdResult result = uffd_->Copy(guest, kept, length);
     if (result.status == UffdStatus::kExists) result.status = UffdStatus::kFailed;
     // Else it goes with the session.
-    if (result.bytes_done > 0) static_cast<void>(madvise(kept, result.bytes_done, MADV_DONTNEED));
+    if (result.bytes_done > 0) DropPages(kept, result.bytes_done).IgnoreError();
     return result;
   });
 }
@@ -256,7 +272,7 @@ bool GuestPlacement::Forget(PageRun run) {
   if (place.alias != nullptr) return true;
   if (external_ != nullptr) return false;
   if (place.kept.size() == 0) return true;
-  return madvise(place.kept.data() + place.Offset(run.first), run.count << place.page_shift, MADV_DONTNEED) == 0;
+  return DropPages(place.kept.data() + place.Offset(run.first), run.count << place.page_shift).ok();
 }
 
 }  // namespace farfault

@@ -197,6 +197,8 @@ absl::StatusOr<PrePageReport> ThreadedSourceSession::PrePage(const PrePageBudget
   auto report = pre_pager_->Run(budget);
   prepage_metadata_ = pre_pager_->metadata_bytes();
   if (report.ok()) prepage_rounds_ += report->rounds;
+  // A destination that failed has reasons of its own, which would say something else here.
+  if (absl::Status why = WhyNotHandedOver(); !report.ok() && !why.ok()) return why;
   return report;
 }
 
@@ -236,6 +238,8 @@ absl::Status ThreadedSourceSession::WaitUntilDrained(absl::Duration timeout) {
   absl::Status failure;
   const auto over = [&] {
     failure = engine_->failure();
+    // As for SwitchOver: its reasons are not this side's.
+    if (engine_->refused()) failure = absl::AbortedError(failure.message());
     return engine_->phase() == Phase::kDrained || engine_->phase() == Phase::kFailed;
   };
   if (thread_->WaitUntil(over, Deadline::After(timeout))) {

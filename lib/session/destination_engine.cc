@@ -44,8 +44,8 @@ bool DestinationEngine::Poll() {
   const bool running = guest_may_run();
   // Before the switchover nothing comes, but a channel that is lost by then must be seen.
   bool came = demand_.Take();
+  if (running) came |= demand_.RetryUnmapped();
   progress |= came;
-  if (running) progress |= demand_.RetryUnmapped();
   progress |= answerer_.Take();
   if (running) progress |= answerer_.AnswerPending();
   if (phase() != Phase::kDone) {

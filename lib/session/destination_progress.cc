@@ -10,8 +10,9 @@
 namespace farfault {
 namespace {
 
-// A source that hung up has left no more than fits into the receives that were posted; one that has not could go on.
-constexpr int kMostRoundsLost = 1024;
+// A source that hung up has left no more than fits into the receives that were posted, though taking in the holes of a
+// large memory takes many rounds; one that has not hung up could go on for ever.
+constexpr int kMostRoundsLost = 1 << 16;
 
 }  // namespace
 

@@ -233,6 +233,7 @@ bool SimKernel::Forget(PageRun run) {
   for (PageIndex page = run.first; page < run.end(); ++page) {
     if (switched_over_) scene_.Report("placement contract", fmt::format("page {} is taken back", page));
     scene_.Note("forget", page);
+    if (kept_.Test(page)) memory_.Clear(page);
     kept_.Clear(page);
   }
   return true;

@@ -162,7 +162,11 @@ absl::StatusOr<GuestMemory> GuestMemory::CreateExternal(std::vector<ExternalRegi
   if (!memory.ok()) return memory;
   // Whoever makes a session of it later must not find another file under this number.
   auto owner = std::make_shared<UniqueFd>(fcntl(guest.userfaultfd, F_DUPFD_CLOEXEC, 0));
-  if (!owner->valid()) return not_a_userfaultfd(fmt::format(" ({})", std::strerror(errno)));
+  if (!owner->valid() && errno != EBADF) {
+    return absl::ResourceExhaustedError(
+        fmt::format("the guest's userfaultfd cannot be duplicated: {}; see ulimit -n", std::strerror(errno)));
+  }
+  if (!owner->valid()) return not_a_userfaultfd(", and not open");
   memory->external_ = guest;
   memory->external_->userfaultfd = owner->get();
   memory->userfaultfd_ = std::move(owner);

@@ -126,6 +126,10 @@ bool FakePlacement::TryCollapse(PageRun chunk) {
 bool FakePlacement::Forget(PageRun run) {
   Check(run, direct(run.first), "Forget");
   calls_.push_back({PlacementCall::kForget, run});
+  for (PageIndex page = run.first; page < run.end(); ++page) {
+    if (mapped_.Test(page)) violations_.push_back(fmt::format("page {} is taken back from the guest", page));
+    if (kept_.Test(page)) std::ranges::fill(FrameOf(page), std::byte{0});
+  }
   kept_.ClearRun(run);
   mapped_.ClearRun(run);
   return true;

@@ -83,8 +83,10 @@ TEST_CASE("bad usage is refused before anything starts") {
 
 TEST_CASE("results that cannot be written are no success") {
   for (const std::string arguments : {"predictors", "--version", "--help", "doctor --json"}) {
-    const std::string command = Farfault({})[0] + " " + arguments + " > /dev/full";
-    CheckRefused({"/bin/sh", "-c", command}, {{}, 1, {"standard output", "lost"}});
+    for (const std::string buffer : {"", "stdbuf -o0 "}) {
+      const std::string command = buffer + Farfault({})[0] + " " + arguments + " > /dev/full";
+      CheckRefused({"/bin/sh", "-c", command}, {{}, 1, {"standard output", "lost"}});
+    }
   }
 }
 

@@ -90,7 +90,10 @@ TEST_CASE("hugetlbfs: whole pages of 2 MiB, by fault, as a run and as zeros", "[
     CHECK(rig.placement().MapLanded({0, 3}).pages_done == 3);
   } else {
     rig.Land(0, 0);
+    CHECK(rig.placement().KeepStaged({2, 1}, rig.placement().DemandFrame(0, 0).address).status == MapStatus::kOk);
     CHECK(rig.placement().MapStaged({0, 1}, rig.placement().DemandFrame(0, 0).address).status == MapStatus::kOk);
+    CHECK(rig.placement().MapLanded({2, 1}).status == MapStatus::kOk);
+    CHECK(HasPattern(rig.GuestPage(2), 0));
   }
   CHECK(HasPattern(rig.GuestPage(0), 0));
 

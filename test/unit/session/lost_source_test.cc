@@ -59,7 +59,7 @@ TEST_CASE("all that a source has sent before it died is taken in, and may have b
     harness.demand.Break();
     harness.control.Break();
   }
-  for (int i = 0; i < 200; ++i) harness.engine->Poll();
+  harness.Settle();
   INFO(harness.engine->failure().ToString());
   CHECK(harness.guest_has(40));
   if (all) {
@@ -85,7 +85,7 @@ TEST_CASE("pages that were READ before the source died are mapped, however many"
   harness.demand.Break();
   harness.control.Break();
   harness.push[0]->Break();
-  for (int i = 0; i < 200; ++i) harness.engine->Poll();
+  harness.Settle();
   INFO(harness.engine->failure().ToString());
   CHECK(harness.engine->phase() == Phase::kDone);
   CHECK(harness.engine->Stats().mapped_pages == 64);
@@ -134,8 +134,9 @@ TEST_CASE("the channel that was lost first is named when all of them are", "[des
   DestinationHarness harness({});
   harness.Activate(true);
   harness.demand.Break();
+  harness.push[0]->Break();
   harness.control.Break();
-  for (int i = 0; i < 20; ++i) harness.engine->Poll();
+  harness.Settle();
   INFO(harness.engine->failure().ToString());
   CHECK(absl::StrContains(harness.engine->failure().message(), "the demand channel to the source is lost"));
 }
