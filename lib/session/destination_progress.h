@@ -49,8 +49,8 @@ class DestinationProgress {
   /// The same when it is the source that is lost, or that makes no sense: says where that leaves the guest.
   void LoseSource(const absl::Status& why);
   /// A channel is lost. A source that hung up may have said why on the control channel, and have sent all that was
-  /// missing, and what has come of both may not have been taken in yet: the loss becomes a failure with SettleLoss, once
-  /// nothing is left to take. The channel that was lost first is named, which says more than that all of them are.
+  /// missing, and what has come of both may not have been taken in yet: the loss becomes a failure with SettleLoss,
+  /// once nothing is left to take. The channel that was lost first is named, which says more than that all of them are.
   void LoseChannel(absl::Status why);
   bool losing_source() const { return !lost_channel_.ok(); }
   /// Every round. `came`: a message or pages were taken in.
