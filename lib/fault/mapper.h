@@ -23,8 +23,7 @@ class Mapper {
   /// The bytes have become out of date.
   void OnForgotten(PageIndex page);
 
-  /// Maps a landed page and its landed neighbours, and wakes whoever waits there. kRetry: nothing is
-  /// lost, call again.
+  /// Maps a landed page and its landed neighbours, and wakes whoever waits there. kRetry: nothing is lost, call again.
   MapStatus MapAround(PageIndex page);
 
   /// One slice of background work: a finished chunk, or, with `sweep`, some landed pages wherever they are. True when

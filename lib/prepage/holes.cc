@@ -11,6 +11,7 @@
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "lib/page/guest_mapping.h"
 #include "lib/prepage/pagemap.h"
 #include "lib/prepage/region_pages.h"
 
@@ -164,6 +165,8 @@ absl::StatusOr<std::vector<PageRun>> FindHolesIn(const GuestMemory& memory, std:
       for (std::size_t i = 0; i < within.size() && status.ok(); ++i) {
         status = by_file ? FileHoles(region, within[i], &holes) : AnonymousHoles(region, *pagemap, within[i], &holes);
       }
+      // Afterwards: bytes that were cut off meanwhile were taken for holes, and would arrive as zeros.
+      if (by_file && status.ok()) status = CheckFileLengths({&region.region(), 1});
     }
     if (!status.ok()) return region.Annotate(status);
   }

@@ -111,7 +111,7 @@ FARFAULT_EXPORT enum farfault_status farfault_source_report_dirty_bitmap(struct 
 FARFAULT_EXPORT enum farfault_status farfault_source_switch_over(struct farfault_source* source);
 
 /// Waits until the destination has every page; afterwards the memory may be freed. FARFAULT_DEADLINE_EXCEEDED leaves
-/// the session as it is.
+/// the session as it is. FARFAULT_ABORTED: the destination has failed.
 FARFAULT_EXPORT enum farfault_status farfault_source_wait_until_drained(struct farfault_source* source,
                                                                         int64_t timeout_ns);
 

@@ -165,6 +165,12 @@ TEST_CASE("a file's page that holds any byte of data is no hole, nor is its tail
   const std::set<PageIndex> holes = PagesOf(Holes(*memory));
   REQUIRE_FALSE(holes.contains(10));
   REQUIRE_FALSE(holes.contains(64));
+  // What has been cut off is no hole either.
+  REQUIRE(ftruncate(fd.get(), 20 * kSmallPage) == 0);
+  const absl::Status cut = FindHoles(*memory).status();
+  INFO(cut);
+  REQUIRE(absl::IsInvalidArgument(cut));
+  REQUIRE(cut.message().find("has become shorter") != std::string::npos);
 }
 
 }  // namespace
