@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <catch2/catch_test_macros.hpp>
@@ -84,7 +85,7 @@ TEST_CASE("bad usage is refused before anything starts") {
 TEST_CASE("results that cannot be written are no success") {
   for (const std::string arguments : {"predictors", "--version", "--help", "doctor --json"}) {
     for (const std::string buffer : {"", "stdbuf -o0 "}) {
-      const std::string command = buffer + Farfault({})[0] + " " + arguments + " > /dev/full";
+      const std::string command = fmt::format("{}{} {} > /dev/full", buffer, Farfault({})[0], arguments);
       CheckRefused({"/bin/sh", "-c", command}, {{}, 1, {"standard output", "lost"}});
     }
   }
