@@ -154,9 +154,11 @@ void AddQemuMigrateCommand(CLI::App& app, Action& action) {
               "Send pages while the guest runs, for so long; 0s: do not (default 1s)");
   AddBytes(*command, "--prepage-bytes", migration.prepage_bytes,
            "Send at most so much of it; 0, the default: as the time allows");
-  AddPredictor(*command, "--predictor", migration.predictor);
-  command->add_flag("--no-push", options->no_push,
-                    "Send only what the guest touches; ends when the pager has asked for the rest");
+  CLI::Option* const predictor = AddPredictor(*command, "--predictor", migration.predictor);
+  command
+      ->add_flag("--no-push", options->no_push,
+                 "Send only what the guest touches; ends when the pager has asked for the rest")
+      ->excludes(predictor);
   AddKeyFile(*command, migration.key);
   AddDuration(*command, "--timeout", migration.timeout, "How long any step before the hand-over may take (default 5m)");
   AddDuration(*command, "--reconnect-timeout", migration.reconnect_timeout,

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # vm_hosts.sh DEV: sessions between two machines of ./dev vm, over RDMA: every method of the demo on a sound link and on one
-# that loses packets, devices of different MTU, and a link that goes dead.
+# that loses packets, devices of different MTU, packets of a traffic class, and a link that goes dead.
 set -euo pipefail
 DEV=$1
 BUILD=$(dirname "$DEV")/build
@@ -19,7 +19,7 @@ demo
 tc qdisc replace dev eth0 root netem delay 2ms loss 1%
 demo
 tc qdisc del dev eth0 root
-farfault serve small --listen "verbs://$FARFAULT_ADDRESS:7000" --once 2>/dev/null || exit 12
+farfault serve small --listen "verbs://$FARFAULT_ADDRESS:7000?tclass=106" --once 2>/dev/null || exit 12
 # To change what a queue does is all right while packets are sent. To replace the queue is not: SoftRoCE gives a connection
 # up, without a reason, whose packet comes while there is none.
 tc qdisc replace dev eth0 root netem loss 0%
@@ -41,7 +41,11 @@ tc qdisc replace dev eth0 root netem delay 2ms loss 1%
 demo 4M >lossy.json
 tc qdisc del dev eth0 root
 ip link set eth0 mtu 1500
-farfault fetch --from "$source" --rest --json >mtu.json || exit 22
+tc qdisc add dev eth0 clsact
+tc filter add dev eth0 ingress protocol ip u32 match ip dsfield 106 0xff match ip dport 4791 0xffff flowid 1:1
+farfault fetch --from "$source?tclass=106" --rest --json >mtu.json || exit 22
+tc -s filter show dev eth0 ingress >tclass.txt
+tc qdisc del dev eth0 clsact
 tc qdisc replace dev eth0 root netem loss 0%
 farfault fetch --from "$source" --threads 1 >dead-destination.err 2>&1 &
 until grep -q '^fetching' dead-destination.err; do sleep 0.1; done
@@ -74,6 +78,9 @@ for link in plain lossy; do
 done
 expect "the smaller MTU of both ends" 1 "$(times '"mtu": 1024,' mtu.json)"
 expect "the image over it" 1 "$(times "\"sha256\": \"$(sha256sum <small | cut -d' ' -f1)\"" mtu.json)"
+# "(rule hit 4021 success 0)" of the class, then of the port: every answer to a READ, of 1,024 bytes each.
+packets=$(grep -o 'success [0-9]*' tclass.txt | cut -d' ' -f2 | sort -n | head -n 1)
+expect "3,900 packets of the traffic class" yes "$( ((${packets:-0} >= 3900)) && echo yes || cat tclass.txt)"
 for end in source destination; do
   expect "the exit status of the $end of a link that goes dead" 1 "$(cat dead-$end.status 2>&1)"
   expect "what the $end says of it" 1 "$(times 'the peer does not answer any more' dead-$end.err)"

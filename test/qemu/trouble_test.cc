@@ -104,8 +104,57 @@ TEST_CASE("a QEMU or pager that ends during the switchover is named, and the gue
     if (who == "source") {
       CheckRefused(*migration, {"source", "does not go on at the source"});
     } else {
-      CheckRefused(*migration, {"goes on at the source"});
+      CheckRefused(*migration, {who, "goes on at the source"});
       CheckRunsWell(*source, 1);
+    }
+  }
+}
+
+/// A command of the set-up, which is held at one end while somebody ends.
+struct SetUpStep {
+  End held_at;
+  std::string command;
+  std::vector<std::string> who_ends;
+};
+
+TEST_CASE("whoever ends while a move is set up is named, and the guest runs on at the source") {
+  Scene scene;
+  auto source = scene.StartGuest(scene.Spec("source"));
+  const std::vector<SetUpStep> steps = {
+      {End::kDestination, "qmp_capabilities", {"destination"}},
+      {End::kSource, "query-memdev", {"destination", "pager"}},
+      {End::kDestination, "query-memdev", {"destination"}},
+      {End::kSource, "migrate-set-capabilities", {"destination"}},
+      {End::kDestination, "migrate-set-capabilities", {"destination"}},
+      {End::kDestination, "migrate-incoming", {"destination", "pager"}},
+      {End::kDestination, "stop", {"destination", "pager"}},
+      {End::kSource, "migrate", {"destination", "pager"}},
+      {End::kDestination, "migrate-incoming", {"source"}},
+  };
+  int moves = 0;
+  for (const auto& [held_at, command, who_ends] : steps) {
+    for (const std::string& who : who_ends) {
+      INFO(who << " ends during " << command << (held_at == End::kSource ? " at the source" : " at the destination"));
+      const std::string name = std::to_string(++moves);
+      auto pager = scene.StartPager();
+      auto destination = scene.StartDestination(scene.Spec("destination-" + name), *pager);
+      const bool at_source = held_at == End::kSource;
+      QmpProxy proxy(scene.Path("proxy-" + name), (at_source ? source : destination)->qmp_socket());
+      proxy.Hold(command);
+      auto migration = scene.Migrate(*source, *destination,
+                                     {at_source ? "--source-qmp" : "--destination-qmp", proxy.path(), "--timeout", "5s",
+                                      "--prepage-time", "100ms"});
+      REQUIRE(proxy.WaitUntilHeld(kPatience));
+      CommandProcess& ending = who == "pager" ? *pager : (who == "source" ? source : destination)->process();
+      ending.Signal(SIGKILL);
+      REQUIRE(ending.Wait(kPatience) == 128 + SIGKILL);
+      proxy.Release();
+      if (who == "source") {
+        CheckRefused(*migration, {"the source's QEMU has ended, and its guest with it"});
+      } else {
+        CheckRefused(*migration, {who, "at the source"});
+        CheckRunsWell(*source, 1);
+      }
     }
   }
 }

@@ -3,7 +3,7 @@
 
 # What a machine needs beyond what is built into Debian's kernel. rdma_rxe asks for crc32 only when it runs.
 VM_MODULES="crc32_generic virtio_pci virtio_net virtio_rng 9pnet_virtio 9p overlay
-  rdma_rxe ib_uverbs rdma_ucm ib_umad veth dummy sch_netem"
+  rdma_rxe ib_uverbs rdma_ucm ib_umad veth dummy sch_netem sch_ingress cls_u32"
 # The first with PAGEMAP_SCAN, which dirty tracking uses.
 VM_OLDEST_KERNEL=6.7
 VM_CACHE=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/farfault/vm

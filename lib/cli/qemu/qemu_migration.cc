@@ -203,7 +203,8 @@ absl::Status QemuMigration::StartGuest() {
 
 // The source's memory has not changed since it was stopped, and the destination's guest has never run. That QEMU ends
 // first: it may hold the guest's disks.
-absl::Status QemuMigration::GoOnAtSource(const absl::Status& why) {
+absl::Status QemuMigration::GoOnAtSource(const absl::Status& failure) {
+  const absl::Status why = NameWhoHasGone(failure);
   if (session_ != nullptr) session_->Cancel();
   session_.reset();
   if (!source_) return why;
@@ -212,6 +213,19 @@ absl::Status QemuMigration::GoOnAtSource(const absl::Status& why) {
   source_->PutBack().IgnoreError();
   uninterrupted_.reset();
   return outcome;
+}
+
+// Who notices that an end has gone may know it by another name, or only that nobody answers.
+absl::Status QemuMigration::NameWhoHasGone(const absl::Status& why) const {
+  const std::string_view reason = StatusText(why);
+  if (destination_ && destination_->HasGone() && reason.find("destination's QEMU has gone") == reason.npos) {
+    return absl::Status(why.code(), fmt::format("{}; the destination's QEMU has gone", reason));
+  }
+  const absl::Status lost = session_ == nullptr ? absl::OkStatus() : session_->status();
+  if (!lost.ok() && reason.find(StatusText(lost)) != reason.npos && reason.find("the pager") == reason.npos) {
+    return absl::Status(why.code(), fmt::format("the pager at {}: {}", options_.pager, reason));
+  }
+  return why;
 }
 
 absl::Status QemuMigration::GiveGuestBack(const absl::Status& why) {

@@ -91,7 +91,8 @@ class QemuMigration {
   absl::Status FinishSending();
   absl::Status HandMemoryOver();
   absl::Status StartGuest();
-  absl::Status GoOnAtSource(const absl::Status& why);
+  absl::Status GoOnAtSource(const absl::Status& failure);
+  absl::Status NameWhoHasGone(const absl::Status& why) const;
   void BreakOff();
   absl::Status GiveGuestBack(const absl::Status& why);
   absl::Status NothingStopped(const absl::Status& why);

@@ -103,6 +103,11 @@ absl::Status QmpClient::Gone(const char* what) const {
   return absl::UnavailableError(fmt::format("the {}'s QEMU has gone ({}): what it printed last says why", who_, what));
 }
 
+bool QmpClient::HasGone() const {
+  pollfd entry{.fd = fd_.get(), .events = 0, .revents = 0};
+  return poll(&entry, 1, 0) > 0 && (entry.revents & (POLLHUP | POLLERR)) != 0;
+}
+
 absl::Status QmpClient::Send(const json& message, Deadline deadline) {
   const std::string text = message.dump() + "\n";
   std::size_t sent = 0;

@@ -44,6 +44,8 @@ class QmpClient {
   /// After `quit`: OK when QEMU has gone.
   absl::Status WaitUntilGone(absl::Duration timeout);
   void ForgetEvents() { events_.clear(); }
+  /// Whether QEMU has closed the connection, without asking it anything: it ends, or has ended.
+  bool HasGone() const;
 
   /// "7.2.22".
   const std::string& version() const { return version_; }

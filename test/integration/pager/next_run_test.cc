@@ -155,7 +155,7 @@ TEST_CASE("serve takes a working set, of its own image only", "[pager]") {
   REQUIRE(fetch.Wait(kPatience) == 0);
   std::ofstream(path) << "farfault-working-set 1 " << kPages + 1 << " 4096\n";
   CommandProcess other(
-      Farfault({"serve", image.path("image"), "--listen", "tcp://127.0.0.1:0", "--working-set", path}));
+      Farfault({"serve", image.path("image"), "--listen", "tcp://127.0.0.1:0", "--push", "--working-set", path}));
   CHECK(other.Wait(kPatience) == 1);
   CHECK(other.Err().find("record it again") != std::string::npos);
 }
