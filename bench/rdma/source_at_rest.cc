@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <random>
@@ -103,6 +105,9 @@ void AddFigures(const std::string& when, const Work& work, Report& report) {
   report.figures.push_back({"system calls of the source, " + when, SpreadOf(work.system_calls), "calls"});
   report.figures.push_back({"wakeups of the source, " + when, SpreadOf(work.wakeups), "wakeups"});
   report.figures.push_back({"CPU of the source, " + when, SpreadOf(work.cpu_nanoseconds), "ns"});
+  const std::array<double, 1> busy = {
+      static_cast<double>(std::ranges::count_if(work.wakeups, [](double wakeups) { return wakeups > 0; }))};
+  report.figures.push_back({"rounds in which the source woke, " + when, SpreadOf(busy), "rounds"});
 }
 
 absl::Status Measure(const RdmaBench& bench, Report& report) {

@@ -171,10 +171,11 @@ void AddServeCommand(CLI::App& app, Action& action) {
   command->add_option("FILE", options->path, "The file, an image of memory")->required();
   AddAddress(*command, "--listen", options->listen, "Where destinations come to, like tcp://0.0.0.0:7000")->required();
   CLI::Option* const push = command->add_flag("--push", options->push, "Send pages unasked as well");
-  AddPredictor(*command, "--predictor", options->predictor)->needs(push);
+  CLI::Option* const predictor = AddPredictor(*command, "--predictor", options->predictor)->needs(push);
   command->add_option("--working-set", options->working_set, "Push in this order, of farfault pager --record, first")
       ->type_name("FILE")
-      ->needs(push);
+      ->needs(push)
+      ->excludes(predictor);
   AddBytes(*command, "--page-size", options->page_size, "Of the guest: 4K (default) or 2M, for a guest on hugetlbfs");
   AddKeyFile(*command, options->key);
   command->add_flag("--once", options->once, "End after one destination instead of waiting for the next");

@@ -1,5 +1,6 @@
 #include <catch2/catch_test_macros.hpp>
 #include <csignal>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -88,6 +89,8 @@ TEST_CASE("a guest that may have been started at the destination is served, what
 TEST_CASE("a QEMU or pager that ends during the switchover is named, and the guest goes on where it can") {
   Scene scene;
   auto source = scene.StartGuest(scene.Spec("source"));
+  const std::map<std::string, std::string> names = {{"destination", "the destination's QEMU has gone"},
+                                                    {"pager", "farfault: the pager at tcp://"}};
   for (const std::string who : {"destination", "pager", "source"}) {
     INFO("who ends: " << who);
     auto pager = scene.StartPager();
@@ -104,7 +107,7 @@ TEST_CASE("a QEMU or pager that ends during the switchover is named, and the gue
     if (who == "source") {
       CheckRefused(*migration, {"source", "does not go on at the source"});
     } else {
-      CheckRefused(*migration, {who, "goes on at the source"});
+      CheckRefused(*migration, {names.at(who), "goes on at the source"});
       CheckRunsWell(*source, 1);
     }
   }
@@ -114,49 +117,69 @@ TEST_CASE("a QEMU or pager that ends during the switchover is named, and the gue
 struct SetUpStep {
   End held_at;
   std::string command;
-  std::vector<std::string> who_ends;
 };
 
-TEST_CASE("whoever ends while a move is set up is named, and the guest runs on at the source") {
+enum class Who { kSource, kDestination, kPager };
+
+/// Begins a move, and kills `who` at that step. The command is over when this returns, and what it said is in Err.
+std::unique_ptr<CommandProcess> KillDuring(const SetUpStep& step, Who who, Scene& scene, QemuMachine& source) {
+  static int moves = 0;
+  const std::string name = std::to_string(++moves);
+  auto pager = scene.StartPager();
+  auto destination = scene.StartDestination(scene.Spec("destination-" + name), *pager);
+  const bool at_source = step.held_at == End::kSource;
+  QmpProxy proxy(scene.Path("proxy-" + name), (at_source ? source : *destination).qmp_socket());
+  proxy.Hold(step.command);
+  // Where nobody can listen any more it waits for all of that.
+  const bool waits = who == Who::kPager && step.command != "migrate";
+  auto migration = scene.Migrate(source, *destination,
+                                 {at_source ? "--source-qmp" : "--destination-qmp", proxy.path(), "--timeout",
+                                  waits ? "5s" : "60s", "--prepage-time", "100ms"});
+  REQUIRE(proxy.WaitUntilHeld(kPatience));
+  CommandProcess& ending = who == Who::kPager ? *pager : (who == Who::kSource ? source : *destination).process();
+  ending.Signal(SIGKILL);
+  REQUIRE(ending.Wait(kPatience) == 128 + SIGKILL);
+  proxy.Release();
+  static_cast<void>(migration->Wait(kPatience));
+  return migration;
+}
+
+std::string Describe(const SetUpStep& step) {
+  return step.command + (step.held_at == End::kSource ? " at the source" : " at the destination");
+}
+
+TEST_CASE("a destination that ends while a move is set up is named, and the guest runs on at the source") {
   Scene scene;
   auto source = scene.StartGuest(scene.Spec("source"));
-  const std::vector<SetUpStep> steps = {
-      {End::kDestination, "qmp_capabilities", {"destination"}},
-      {End::kSource, "query-memdev", {"destination", "pager"}},
-      {End::kDestination, "query-memdev", {"destination"}},
-      {End::kSource, "migrate-set-capabilities", {"destination"}},
-      {End::kDestination, "migrate-set-capabilities", {"destination"}},
-      {End::kDestination, "migrate-incoming", {"destination", "pager"}},
-      {End::kDestination, "stop", {"destination", "pager"}},
-      {End::kSource, "migrate", {"destination", "pager"}},
-      {End::kDestination, "migrate-incoming", {"source"}},
-  };
-  int moves = 0;
-  for (const auto& [held_at, command, who_ends] : steps) {
-    for (const std::string& who : who_ends) {
-      INFO(who << " ends during " << command << (held_at == End::kSource ? " at the source" : " at the destination"));
-      const std::string name = std::to_string(++moves);
-      auto pager = scene.StartPager();
-      auto destination = scene.StartDestination(scene.Spec("destination-" + name), *pager);
-      const bool at_source = held_at == End::kSource;
-      QmpProxy proxy(scene.Path("proxy-" + name), (at_source ? source : destination)->qmp_socket());
-      proxy.Hold(command);
-      auto migration = scene.Migrate(*source, *destination,
-                                     {at_source ? "--source-qmp" : "--destination-qmp", proxy.path(), "--timeout", "5s",
-                                      "--prepage-time", "100ms"});
-      REQUIRE(proxy.WaitUntilHeld(kPatience));
-      CommandProcess& ending = who == "pager" ? *pager : (who == "source" ? source : destination)->process();
-      ending.Signal(SIGKILL);
-      REQUIRE(ending.Wait(kPatience) == 128 + SIGKILL);
-      proxy.Release();
-      if (who == "source") {
-        CheckRefused(*migration, {"the source's QEMU has ended, and its guest with it"});
-      } else {
-        CheckRefused(*migration, {who, "at the source"});
-        CheckRunsWell(*source, 1);
-      }
-    }
+  for (const SetUpStep& step : std::vector<SetUpStep>{{End::kDestination, "qmp_capabilities"},
+                                                      {End::kSource, "query-memdev"},
+                                                      {End::kDestination, "query-memdev"},
+                                                      {End::kSource, "migrate-set-capabilities"},
+                                                      {End::kDestination, "migrate-set-capabilities"},
+                                                      {End::kDestination, "migrate-incoming"},
+                                                      {End::kDestination, "stop"},
+                                                      {End::kSource, "migrate"}}) {
+    INFO(Describe(step));
+    auto migration = KillDuring(step, Who::kDestination, scene, *source);
+    CheckRefused(*migration, {"the destination's QEMU has gone", "at the source"});
+    CheckRunsWell(*source, 1);
   }
+}
+
+TEST_CASE("a pager or source that ends while a move is set up is named, and the guest runs on where it can") {
+  Scene scene;
+  auto source = scene.StartGuest(scene.Spec("source"));
+  for (const SetUpStep& step : std::vector<SetUpStep>{{End::kSource, "query-memdev"},
+                                                      {End::kDestination, "migrate-incoming"},
+                                                      {End::kDestination, "stop"},
+                                                      {End::kSource, "migrate"}}) {
+    INFO(Describe(step));
+    auto migration = KillDuring(step, Who::kPager, scene, *source);
+    CheckRefused(*migration, {"farfault: the pager at tcp://", "at the source"});
+    CheckRunsWell(*source, 1);
+  }
+  auto migration = KillDuring({End::kDestination, "migrate-incoming"}, Who::kSource, scene, *source);
+  CheckRefused(*migration, {"the source's QEMU has ended, and its guest with it"});
 }
 
 // Devices enough that their state does not fit the socket between two QEMUs: the one writes, holding QEMU's big lock,

@@ -19,6 +19,7 @@ constexpr absl::Duration kPagerPatience = absl::Seconds(30);
 constexpr absl::Duration kQuitPatience = absl::Seconds(5);
 // Of one that may wait for memory which nobody brings, and for which the guest waits at the source.
 constexpr absl::Duration kDeafQuitPatience = absl::Milliseconds(500);
+constexpr absl::Duration kEndingPatience = absl::Milliseconds(50);
 
 }  // namespace
 
@@ -103,6 +104,9 @@ absl::Status QemuMigration::OpenSession() {
   auto memory = SourceMemory();
   if (!memory.ok()) return memory.status();
   auto session = server_.Meet(*std::move(memory), tracked_.has_value(), std::min(options_.timeout, kPagerPatience));
+  if (absl::IsUnavailable(session.status()) || absl::IsDeadlineExceeded(session.status())) {
+    return OfPager(session.status());
+  }
   if (!session.ok()) return session.status();
   session_ = *std::move(session);
   return absl::OkStatus();
@@ -215,17 +219,22 @@ absl::Status QemuMigration::GoOnAtSource(const absl::Status& failure) {
   return outcome;
 }
 
+absl::Status QemuMigration::OfPager(const absl::Status& why) const {
+  return absl::Status(why.code(), fmt::format("the pager at {}: {}", options_.pager, StatusText(why)));
+}
+
 // Who notices that an end has gone may know it by another name, or only that nobody answers.
-absl::Status QemuMigration::NameWhoHasGone(const absl::Status& why) const {
-  const std::string_view reason = StatusText(why);
-  if (destination_ && destination_->HasGone() && reason.find("destination's QEMU has gone") == reason.npos) {
-    return absl::Status(why.code(), fmt::format("{}; the destination's QEMU has gone", reason));
-  }
+absl::Status QemuMigration::NameWhoHasGone(const absl::Status& why) {
+  absl::Status named = why;
   const absl::Status lost = session_ == nullptr ? absl::OkStatus() : session_->status();
-  if (!lost.ok() && reason.find(StatusText(lost)) != reason.npos && reason.find("the pager") == reason.npos) {
-    return absl::Status(why.code(), fmt::format("the pager at {}: {}", options_.pager, reason));
+  const auto says = [&why](std::string_view words) { return StatusText(why).find(words) != std::string_view::npos; };
+  if (!lost.ok() && says(StatusText(lost)) && !says("the pager")) named = OfPager(why);
+  // One that ends closes its other connections first.
+  const absl::Duration grace = sending_ ? kEndingPatience : absl::ZeroDuration();
+  if (destination_ && !says("destination's QEMU has gone") && destination_->HasGone(grace)) {
+    named = absl::Status(why.code(), fmt::format("{}; the destination's QEMU has gone", StatusText(named)));
   }
-  return why;
+  return named;
 }
 
 absl::Status QemuMigration::GiveGuestBack(const absl::Status& why) {

@@ -92,7 +92,8 @@ class QemuMigration {
   absl::Status HandMemoryOver();
   absl::Status StartGuest();
   absl::Status GoOnAtSource(const absl::Status& failure);
-  absl::Status NameWhoHasGone(const absl::Status& why) const;
+  absl::Status OfPager(const absl::Status& why) const;
+  absl::Status NameWhoHasGone(const absl::Status& why);
   void BreakOff();
   absl::Status GiveGuestBack(const absl::Status& why);
   absl::Status NothingStopped(const absl::Status& why);

@@ -103,9 +103,10 @@ absl::Status QmpClient::Gone(const char* what) const {
   return absl::UnavailableError(fmt::format("the {}'s QEMU has gone ({}): what it printed last says why", who_, what));
 }
 
-bool QmpClient::HasGone() const {
+bool QmpClient::HasGone(absl::Duration patience) const {
   pollfd entry{.fd = fd_.get(), .events = 0, .revents = 0};
-  return poll(&entry, 1, 0) > 0 && (entry.revents & (POLLHUP | POLLERR)) != 0;
+  return poll(&entry, 1, static_cast<int>(absl::ToInt64Milliseconds(patience))) > 0 &&
+         (entry.revents & (POLLHUP | POLLERR)) != 0;
 }
 
 absl::Status QmpClient::Send(const json& message, Deadline deadline) {

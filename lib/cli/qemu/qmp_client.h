@@ -44,8 +44,8 @@ class QmpClient {
   /// After `quit`: OK when QEMU has gone.
   absl::Status WaitUntilGone(absl::Duration timeout);
   void ForgetEvents() { events_.clear(); }
-  /// Whether QEMU has closed the connection, without asking it anything: it ends, or has ended.
-  bool HasGone() const;
+  /// Whether QEMU closes the connection within `patience`, or has, without asking it anything: it ends, or has ended.
+  bool HasGone(absl::Duration patience) const;
 
   /// "7.2.22".
   const std::string& version() const { return version_; }
