@@ -208,7 +208,7 @@ absl::Status QemuMigration::StartGuest() {
 // The source's memory has not changed since it was stopped, and the destination's guest has never run. That QEMU ends
 // first: it may hold the guest's disks.
 absl::Status QemuMigration::GoOnAtSource(const absl::Status& failure) {
-  const absl::Status why = NameWhoHasGone(failure);
+  absl::Status why = NameWhoHasGone(failure);
   if (session_ != nullptr) session_->Cancel();
   session_.reset();
   if (!source_) return why;
