@@ -91,6 +91,7 @@ class QemuMigration {
   absl::Status FinishSending();
   absl::Status HandMemoryOver();
   absl::Status StartGuest();
+  absl::Status ContinueAtDestination();
   absl::Status GoOnAtSource(const absl::Status& failure);
   absl::Status OfPager(const absl::Status& why) const;
   absl::Status NameWhoHasGone(const absl::Status& why);
