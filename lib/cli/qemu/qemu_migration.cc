@@ -198,7 +198,8 @@ absl::Status QemuMigration::HandMemoryOver() {
       fmt::format("the pager did not say whether it has taken the memory over: {}", StatusText(session_->status())));
 }
 
-// QEMU is deaf while its main loop waits for a page. One that a lost pager owes comes only when Drain has found the next.
+// QEMU is deaf while its main loop waits for a page, and one that a lost pager owes comes only when Drain has found the
+// next.
 absl::Status QemuMigration::ContinueAtDestination() {
   const Deadline deadline = Deadline::After(options_.timeout);
   absl::Status unanswered;
