@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "lib/util/deadline.h"
 #include "lib/util/status_text.h"
 #include "lib/util/stopwatch.h"
 
@@ -20,7 +19,6 @@ constexpr absl::Duration kPagerPatience = absl::Seconds(30);
 constexpr absl::Duration kQuitPatience = absl::Seconds(5);
 // Of one that may wait for memory which nobody brings, and for which the guest waits at the source.
 constexpr absl::Duration kDeafQuitPatience = absl::Milliseconds(500);
-constexpr absl::Duration kAnswerPatience = absl::Seconds(1);
 constexpr absl::Duration kEndingPatience = absl::Milliseconds(50);
 
 }  // namespace
@@ -47,7 +45,7 @@ absl::StatusOr<QemuMigrationReport> QemuMigration::Run() {
   // It may want to move on by QEMU's own means. Now that all of its pages are there QEMU listens.
   destination_->PutBack().IgnoreError();
   uninterrupted_.reset();
-  if (absl::IsDeadlineExceeded(started_) && destination_->Continue(options_.timeout).ok()) started_ = absl::OkStatus();
+  if (absl::IsDeadlineExceeded(started_) && pager_lost_) started_ = CheckRunning();
   if (!started_.ok()) {
     return absl::Status(started_.code(),
                         fmt::format("{}; the guest has been handed over and all of its memory is at the destination: "
@@ -56,6 +54,12 @@ absl::StatusOr<QemuMigrationReport> QemuMigration::Run() {
   }
   if (options_.quit_source) static_cast<void>(source_->Quit(options_.timeout));
   return report_;
+}
+
+// QEMU carries commands out in their order: the one that was not answered came before this question.
+absl::Status QemuMigration::CheckRunning() {
+  const auto state = destination_->RunState();
+  return state.ok() && *state == "running" ? absl::OkStatus() : started_;
 }
 
 absl::Status QemuMigration::Prepare() {
@@ -198,24 +202,12 @@ absl::Status QemuMigration::HandMemoryOver() {
       fmt::format("the pager did not say whether it has taken the memory over: {}", StatusText(session_->status())));
 }
 
-// QEMU is deaf while its main loop waits for a page, and one that a lost pager owes comes only when Drain has found the
-// next.
-absl::Status QemuMigration::ContinueAtDestination() {
-  const Deadline deadline = Deadline::After(options_.timeout);
-  absl::Status unanswered;
-  for (;;) {
-    absl::Status status = destination_->Continue(std::min(deadline.Left(), kAnswerPatience));
-    // What is refused after one that was not answered says nothing of that one. Two that are carried out are as one.
-    if (status.ok() || (unanswered.ok() && !absl::IsDeadlineExceeded(status))) return status;
-    if (!absl::IsDeadlineExceeded(status)) return unanswered;
-    unanswered = status;
-    if (deadline.Passed() || !session_->status().ok()) return unanswered;
-  }
-}
-
 absl::Status QemuMigration::StartGuest() {
   if (!paused_by_user_) {
-    started_ = ContinueAtDestination();
+    // QEMU is deaf while its main loop waits for a page, and one that a lost pager owes comes only when Drain has found
+    // the next.
+    started_ = destination_->ContinueWhile(options_.timeout, [this] { return session_->status().ok(); });
+    pager_lost_ = !session_->status().ok();
     // A refusal means that it has not run there. Anything else that is not OK means that it may.
     if (absl::IsFailedPrecondition(started_) || absl::IsUnimplemented(started_)) return started_;
   }

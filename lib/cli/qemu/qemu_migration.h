@@ -91,7 +91,7 @@ class QemuMigration {
   absl::Status FinishSending();
   absl::Status HandMemoryOver();
   absl::Status StartGuest();
-  absl::Status ContinueAtDestination();
+  absl::Status CheckRunning();
   absl::Status GoOnAtSource(const absl::Status& failure);
   absl::Status OfPager(const absl::Status& why) const;
   absl::Status NameWhoHasGone(const absl::Status& why);
@@ -110,6 +110,7 @@ class QemuMigration {
   QemuMigrationReport report_;
   std::optional<IgnoredSignals> uninterrupted_;
   absl::Status started_;         // What the destination said to the command that starts the guest.
+  bool pager_lost_ = false;      // While that was waited for.
   bool paused_by_user_ = false;  // Then it stays paused, wherever it ends up.
   bool stopped_ = false;         // By us.
   bool sending_ = false;

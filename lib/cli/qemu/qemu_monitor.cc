@@ -141,6 +141,10 @@ absl::Status QemuMonitor::Continue(absl::Duration timeout) {
   return client_.Execute("cont", json::object(), timeout).status();
 }
 
+absl::Status QemuMonitor::ContinueWhile(absl::Duration timeout, absl::FunctionRef<bool()> go_on) {
+  return client_.ExecuteWhile("cont", timeout, go_on).status();
+}
+
 absl::Status QemuMonitor::ContinueSoon(absl::Duration timeout) {
   const Deadline deadline = Deadline::After(timeout);
   for (;;) {

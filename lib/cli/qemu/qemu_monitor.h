@@ -57,6 +57,8 @@ class QemuMonitor {
   absl::Status Stop(absl::Duration timeout);
   /// kFailedPrecondition: QEMU refuses, and the guest has not run.
   absl::Status Continue(absl::Duration timeout);
+  /// The answer is given up with kDeadlineExceeded as soon as `go_on` says no.
+  absl::Status ContinueWhile(absl::Duration timeout, absl::FunctionRef<bool()> go_on);
   /// Continues as soon as QEMU can: a migration that has just been cancelled is not over at once.
   absl::Status ContinueSoon(absl::Duration timeout);
   /// OK when QEMU has gone.

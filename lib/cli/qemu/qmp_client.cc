@@ -21,6 +21,9 @@ namespace {
 
 using nlohmann::json;
 
+// How often somebody who waits for an answer is asked whether to go on.
+constexpr absl::Duration kGlance = absl::Milliseconds(200);
+
 // 1 when ready, 0 when the deadline has passed.
 int WaitFd(int fd, short what, Deadline deadline) {
   for (;;) {
@@ -157,7 +160,12 @@ absl::StatusOr<json> QmpClient::ReadMessage(Deadline deadline) {
 }
 
 absl::StatusOr<json> QmpClient::Execute(const std::string& command, const json& arguments, absl::Duration timeout) {
-  return Ask("execute", command, arguments, timeout);
+  return Ask("execute", command, arguments, timeout, [] { return true; });
+}
+
+absl::StatusOr<json> QmpClient::ExecuteWhile(const std::string& command, absl::Duration timeout,
+                                             absl::FunctionRef<bool()> go_on) {
+  return Ask("execute", command, json::object(), timeout, go_on);
 }
 
 absl::StatusOr<json> QmpClient::ExecuteOutOfBand(const std::string& command, const json& arguments,
@@ -166,17 +174,18 @@ absl::StatusOr<json> QmpClient::ExecuteOutOfBand(const std::string& command, con
     return absl::UnimplementedError(
         fmt::format("the {}'s QEMU {} takes no command while it carries another out", who_, version_));
   }
-  return Ask("exec-oob", command, arguments, timeout);
+  return Ask("exec-oob", command, arguments, timeout, [] { return true; });
 }
 
 absl::StatusOr<json> QmpClient::Ask(const char* how, const std::string& command, const json& arguments,
-                                    absl::Duration timeout) {
+                                    absl::Duration timeout, absl::FunctionRef<bool()> go_on) {
   const Deadline deadline = Deadline::After(timeout);
   json request = {{how, command}, {"id", ++last_id_}};
   if (!arguments.empty()) request["arguments"] = arguments;
   if (absl::Status status = Send(request, deadline); !status.ok()) return status;
   for (;;) {
-    auto message = ReadMessage(deadline);
+    auto message = ReadMessage(std::min(deadline, Deadline::After(kGlance)));
+    if (absl::IsDeadlineExceeded(message.status()) && !deadline.Passed() && go_on()) continue;
     if (!message.ok()) {
       return absl::Status(message.status().code(),
                           fmt::format("{}, in answer to {}", std::string(StatusText(message.status())), command));

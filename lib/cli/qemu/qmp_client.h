@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -33,6 +34,10 @@ class QmpClient {
     return Execute(command, arguments, kPatience);
   }
 
+  /// The same, given up with kDeadlineExceeded as soon as `go_on`, which is asked now and then, says no.
+  absl::StatusOr<nlohmann::json> ExecuteWhile(const std::string& command, absl::Duration timeout,
+                                              absl::FunctionRef<bool()> go_on);
+
   /// The same for a command that QEMU's main loop need not be free for. kUnimplemented: this QEMU has no such thing.
   absl::StatusOr<nlohmann::json> ExecuteOutOfBand(const std::string& command, const nlohmann::json& arguments,
                                                   absl::Duration timeout);
@@ -59,7 +64,7 @@ class QmpClient {
   QmpClient(std::string who, UniqueFd fd) : who_(std::move(who)), fd_(std::move(fd)) {}
 
   absl::StatusOr<nlohmann::json> Ask(const char* how, const std::string& command, const nlohmann::json& arguments,
-                                     absl::Duration timeout);
+                                     absl::Duration timeout, absl::FunctionRef<bool()> go_on);
   absl::StatusOr<nlohmann::json> FindEvent(const std::string& event, absl::Duration timeout);
   absl::Status Greet(Deadline deadline);
   absl::Status Send(const nlohmann::json& message, Deadline deadline);
