@@ -27,8 +27,7 @@ FrameReader::Result FrameReader::Receive() {
   std::array<iovec, 2> parts;
   std::size_t part_count = 0;
   MemoryTable::Lookup lookup;
-  const bool bulk = shorts_since_long_ < kShortsUntilBuffered;
-  const std::size_t room = (bulk ? kBytesBehindLongPayload : kBufferBytes) - end_;
+  const std::size_t room = (in_bulk() ? kBytesBehindLongPayload : kBufferBytes) - end_;
   const std::uint64_t straight = std::min(payload_.left, call_size_.Next());
   if (straight > 0) {
     lookup =

@@ -36,6 +36,9 @@ class FrameReader {
   /// One system call and what it brought. Never blocks.
   Result ReadOnce();
 
+  /// Long payloads have come of late, so that the next is likely to be under way. Reader only.
+  bool in_bulk() const { return shorts_since_long_ < kShortsUntilBuffered; }
+
   /// Changes whenever there is something new for the owner. Reader only.
   std::uint64_t completions() const {
     return queues_.requests.completed.load(std::memory_order_relaxed) +

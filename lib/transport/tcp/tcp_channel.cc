@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 #include <cerrno>
@@ -10,7 +9,9 @@
 #include <utility>
 
 #include "lib/transport/channel_slots.h"
+#include "lib/transport/tcp/bulk_spin.h"
 #include "lib/transport/tcp/tcp_socket.h"
+#include "lib/util/monotonic_clock.h"
 #include "lib/util/start_thread.h"
 
 namespace farfault {
@@ -256,13 +257,23 @@ absl::Status TcpChannel::StartThread(std::string_view name) {
 }
 
 void TcpChannel::Serve() {
+  const MonotonicClock clock;
+  BulkSpin spin(clock);
   epoll_event event{};
   while (ServeOnce((event.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)) {
     event = {};
-    if (epoll_wait(epoll_.get(), &event, 1, -1) < 0 && errno != EINTR) {
-      failure_.Break(absl::StatusCode::kInternal, fmt::format("epoll_wait failed: {}", std::strerror(errno)));
-    }
+    if (reader_.in_bulk() && spin.Wait([&] { return WaitForEvent(event, 0); })) continue;
+    WaitForEvent(event, -1);
   }
+}
+
+// False: none has come within the time.
+bool TcpChannel::WaitForEvent(epoll_event& event, int milliseconds) {
+  const int count = epoll_wait(epoll_.get(), &event, 1, milliseconds);
+  if (count < 0 && errno != EINTR) {
+    failure_.Break(absl::StatusCode::kInternal, fmt::format("epoll_wait failed: {}", std::strerror(errno)));
+  }
+  return count != 0;
 }
 
 // False: there is nothing left to wait for.

@@ -1,6 +1,8 @@
 #ifndef FARFAULT_LIB_TRANSPORT_TCP_TCP_CHANNEL_H_
 #define FARFAULT_LIB_TRANSPORT_TCP_TCP_CHANNEL_H_
 
+#include <sys/epoll.h>
+
 #include <atomic>
 #include <memory>
 #include <string>
@@ -46,6 +48,7 @@ class TcpChannel final : public Channel {
   absl::Status StartThread(std::string_view name);
   void Serve();
   bool ServeOnce(bool hung_up);
+  bool WaitForEvent(epoll_event& event, int milliseconds);
   void WakeOwner();
 
   void ProgressInline();
