@@ -95,6 +95,7 @@ CLI::Option* AddAddress(CLI::App& app, const std::string& name, std::string& val
                                        "(`farfault demo --transport sim` shows sim://)",
                                        text));
             }
+            if (absl::Status status = CheckAddress(text); !status.ok()) Refuse(name, std::string(StatusText(status)));
             value = text;
           },
           help)

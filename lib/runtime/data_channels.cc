@@ -49,11 +49,13 @@ ChannelOptions Rendezvous::DataOptions(ChannelKind kind) const {
   if (kind == ChannelKind::kDemand) {
     return {.service = role_ == Role::kSource ? Service::kThread : Service::kPolled,
             .urgent = true,
+            .spin = spin_,
             .send_slots = kDemandSlots,
             .receive_slots = 1,
             .name = "demand"};
   }
   return {.service = role_ == Role::kSource ? Service::kPolled : Service::kThread,
+          .spin = spin_,
           .send_slots = kPushSlots,
           .receive_slots = RunListReceiver::kReceivesPerChannel,
           .name = "push"};

@@ -66,7 +66,8 @@ void ThreadedDestinationSession::KeepMissingPagesParked() {
 }
 
 absl::Status ThreadedDestinationSession::Start() {
-  auto rendezvous = Rendezvous::Create(Role::kDestination, options_, core_.events);
+  auto rendezvous =
+      Rendezvous::Create(Role::kDestination, options_, options_.spin > absl::ZeroDuration(), core_.events);
   if (!rendezvous.ok()) return rendezvous.status();
   auto connection = (*rendezvous)->Meet([this](Connection& peer) {
     return AgreeOnRegions(*peer.link, core_.memory, Deadline::After(options_.handshake_timeout));

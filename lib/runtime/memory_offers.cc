@@ -80,7 +80,7 @@ absl::StatusOr<std::vector<RemoteRegion>> DescribeSource(const SessionOptions& o
     return absl::InvalidArgumentError("DescribeSource asks a source that listens: set connect to its address");
   }
   EventSink events(options.on_event);
-  auto rendezvous = Rendezvous::Create(Role::kDestination, options, events);
+  auto rendezvous = Rendezvous::Create(Role::kDestination, options, /*spin=*/false, events);
   if (!rendezvous.ok()) return rendezvous.status();
   std::vector<RemoteRegion> regions;
   auto connection = (*rendezvous)->Meet([&](Connection& peer) -> absl::StatusOr<Rendezvous::Agreement> {

@@ -35,7 +35,7 @@ bool MayHaveVanished(const absl::Status& status) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Rendezvous>> Rendezvous::Create(Role role, const SessionOptions& options,
+absl::StatusOr<std::unique_ptr<Rendezvous>> Rendezvous::Create(Role role, const SessionOptions& options, bool spin,
                                                                EventSink& events) {
   auto transport = MakeTransport(options.listen.empty() ? options.connect : options.listen);
   if (!transport.ok()) return transport.status();
@@ -46,7 +46,8 @@ absl::StatusOr<std::unique_ptr<Rendezvous>> Rendezvous::Create(Role role, const 
     listener = *std::move(made);
     events.Send(EventKind::kListening, listener->address());
   }
-  return std::unique_ptr<Rendezvous>(new Rendezvous(role, options, events, *std::move(transport), std::move(listener)));
+  return std::unique_ptr<Rendezvous>(
+      new Rendezvous(role, options, spin, events, *std::move(transport), std::move(listener)));
 }
 
 absl::StatusOr<Connection> Rendezvous::Meet(absl::FunctionRef<absl::StatusOr<Agreement>(Connection&)> agree) {

@@ -29,8 +29,9 @@ class Rendezvous {
     kEnough,    ///< We only wanted to know; no data channels.
   };
 
-  /// kInvalidArgument (options), kAlreadyExists (address in use), and what the transport says.
-  static absl::StatusOr<std::unique_ptr<Rendezvous>> Create(Role role, const SessionOptions& options,
+  /// `spin`: threads of data channels may. kInvalidArgument (options), kAlreadyExists (address in use), and what the
+  /// transport says.
+  static absl::StatusOr<std::unique_ptr<Rendezvous>> Create(Role role, const SessionOptions& options, bool spin,
                                                             EventSink& events);
 
   /// When the last peer has been met: channels and memory go on using the transport, the listener ends.
@@ -49,10 +50,11 @@ class Rendezvous {
   /// For the last words of a session that fails before it has begun.
   static constexpr absl::Duration kFarewell = absl::Seconds(1);
 
-  Rendezvous(Role role, const SessionOptions& options, EventSink& events, std::unique_ptr<Transport> transport,
-             std::unique_ptr<Listener> listener)
+  Rendezvous(Role role, const SessionOptions& options, bool spin, EventSink& events,
+             std::unique_ptr<Transport> transport, std::unique_ptr<Listener> listener)
       : role_(role),
         options_(options),
+        spin_(spin),
         events_(events),
         transport_(std::move(transport)),
         listener_(std::move(listener)) {}
@@ -82,6 +84,7 @@ class Rendezvous {
 
   const Role role_;
   const SessionOptions& options_;
+  const bool spin_;
   EventSink& events_;
   std::unique_ptr<Transport> transport_;
   std::unique_ptr<Listener> listener_;

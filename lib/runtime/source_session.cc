@@ -70,7 +70,7 @@ ThreadedSourceSession::~ThreadedSourceSession() {
 }
 
 absl::Status ThreadedSourceSession::Start() {
-  auto rendezvous = Rendezvous::Create(Role::kSource, options_, core_.events);
+  auto rendezvous = Rendezvous::Create(Role::kSource, options_, options_.spin > absl::ZeroDuration(), core_.events);
   if (!rendezvous.ok()) return rendezvous.status();
   auto connection = (*rendezvous)->Meet([this](Connection& peer) { return AgreeOnRegions(peer); });
   core_.transport = (*rendezvous)->TakeTransport();

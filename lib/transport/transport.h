@@ -159,6 +159,8 @@ struct ChannelOptions {
   Service service = Service::kThread;
   /// Somebody waits for each request: what moves bulk bytes on other channels shall give way while there are any.
   bool urgent = false;
+  /// A thread that serves the channel may wait a moment for more before it sleeps, at the price of CPU time.
+  bool spin = true;
   std::uint32_t send_slots = 256;
   std::uint32_t receive_slots = 64;
   /// Which of the transport's rails to connect over. Who accepts has no choice: see IncomingChannel::rail.

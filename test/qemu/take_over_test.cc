@@ -76,7 +76,10 @@ void KillPagerDuringThePush(Start start) {
   REQUIRE(migration->WaitForErr("start the pager again with the same --state", absl::Minutes(4)));
   auto next = scene.StartNextPager({"--state", state});
   if (start == Start::kAfterTheNext) at_destination.Release();
-  RequireMoved(*migration, *destination);
+  const nlohmann::json moved = RequireMoved(*migration, *destination);
+  // Nobody who has stopped the guest meanwhile sees it run again.
+  CHECK(at_destination.Count("cont") == 1);
+  CHECK(moved.at("resumed_at_us").is_number());
   const nlohmann::json paged = RequireEnded(*next);
   CHECK(paged.at("pages_by").at("push") > 0);
   source->process().Signal(SIGKILL);

@@ -79,11 +79,25 @@ TEST_CASE("a guest that may have been started at the destination is served, what
   at_destination.AnswerLate("cont");
   auto migration =
       scene.Migrate(*source, *destination, {"--destination-qmp", at_destination.path(), "--timeout", "5s"});
-  CheckRefused(*migration, {"destination's QEMU does not answer", "in answer to cont", "has been handed over",
-                            "query-status there"});
+  // It is asked in the end.
+  const nlohmann::json moved = RequireMoved(*migration, *destination);
+  CHECK(moved.at("resumed_at_us").is_number());
+  CHECK(at_destination.Count("cont") == 1);
   CHECK(pager->Wait(kPatience) == 0);
   source->process().Signal(SIGKILL);
   CheckRunsWell(*destination, 1);
+}
+
+TEST_CASE("a guest that has all of its memory at the destination but does not run there is no success") {
+  ReadyToMove ready;
+  auto& [scene, source, pager, destination] = ready;
+  QmpProxy at_destination(scene.Path("destination.proxy"), destination->qmp_socket());
+  at_destination.Swallow("cont");
+  auto migration =
+      scene.Migrate(*source, *destination, {"--destination-qmp", at_destination.path(), "--timeout", "5s"});
+  CheckRefused(*migration, {"destination's QEMU does not answer", "in answer to cont", "has been handed over",
+                            "it is 'paused' there, and cont runs it"});
+  CHECK(pager->Wait(kPatience) == 0);
 }
 
 TEST_CASE("a QEMU or pager that ends during the switchover is named, and the guest goes on where it can") {

@@ -45,21 +45,33 @@ absl::StatusOr<QemuMigrationReport> QemuMigration::Run() {
   // It may want to move on by QEMU's own means. Now that all of its pages are there QEMU listens.
   destination_->PutBack().IgnoreError();
   uninterrupted_.reset();
-  if (absl::IsDeadlineExceeded(started_) && pager_lost_) started_ = CheckRunning();
-  if (!started_.ok()) {
-    return absl::Status(started_.code(),
-                        fmt::format("{}; the guest has been handed over and all of its memory is at the destination: "
-                                    "query-status there says whether it runs, cont runs it",
-                                    StatusText(started_)));
-  }
+  if (absl::Status running = CheckRunning(); !running.ok()) return running;
   if (options_.quit_source) static_cast<void>(source_->Quit(options_.timeout));
   return report_;
 }
 
-// QEMU carries commands out in their order: the one that was not answered came before this question.
+// QEMU carries commands out in their order: one that was not answered came before this question.
 absl::Status QemuMigration::CheckRunning() {
+  if (started_.ok()) return started_;
   const auto state = destination_->RunState();
-  return state.ok() && *state == "running" ? absl::OkStatus() : started_;
+  if (state.ok() && *state == "running") {
+    NoteStart();
+    return absl::OkStatus();
+  }
+  const bool waits = state.ok() && (*state == "paused" || *state == "prelaunch");
+  const std::string there = state.ok() ? fmt::format("it is '{}' there{}", *state, waits ? ", and cont runs it" : "")
+                                       : std::string(StatusText(state.status()));
+  return absl::Status(
+      started_.code(),
+      fmt::format("{}{}; the guest has been handed over and all of its memory is at the destination: {}",
+                  StatusText(started_), Because(destination_->late_refusal()), there));
+}
+
+void QemuMigration::NoteStart() {
+  report_.downtime = last_running_->Elapsed();
+  if (paused_by_user_) return;
+  report_.stopped_at = source_->WhenStopped();
+  report_.resumed_at = destination_->WhenResumed();
 }
 
 absl::Status QemuMigration::Prepare() {
@@ -148,15 +160,12 @@ absl::Status QemuMigration::PrePage() {
 
 absl::Status QemuMigration::HandOver() {
   uninterrupted_.emplace();
-  const auto stopped = StopGuest();
-  if (!stopped.ok()) return stopped.status();
+  const auto last_running = StopGuest();
+  if (!last_running.ok()) return last_running.status();
+  last_running_ = *last_running;
   if (absl::Status status = SwitchOver(); !status.ok()) return status;
   if (absl::Status status = StartGuest(); !status.ok()) return status;
-  report_.downtime = stopped->Elapsed();
-  if (!paused_by_user_) {
-    report_.stopped_at = source_->WhenStopped();
-    report_.resumed_at = destination_->WhenResumed();
-  }
+  if (started_.ok()) NoteStart();
   return absl::OkStatus();
 }
 
@@ -203,11 +212,12 @@ absl::Status QemuMigration::HandMemoryOver() {
 }
 
 absl::Status QemuMigration::StartGuest() {
+  // Here is still a way back.
+  if (absl::Status lost = session_->status(); !lost.ok()) return lost;
   if (!paused_by_user_) {
     // QEMU is deaf while its main loop waits for a page, and one that a lost pager owes comes only when Drain has found
     // the next.
     started_ = destination_->ContinueWhile(options_.timeout, [this] { return session_->status().ok(); });
-    pager_lost_ = !session_->status().ok();
     // A refusal means that it has not run there. Anything else that is not OK means that it may.
     if (absl::IsFailedPrecondition(started_) || absl::IsUnimplemented(started_)) return started_;
   }

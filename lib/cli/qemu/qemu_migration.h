@@ -48,7 +48,7 @@ struct QemuMigrationOptions {
 RamServerOptions ServerOptions(const QemuMigrationOptions& options);
 
 struct QemuMigrationReport {
-  /// From when the guest was last seen running until the command that started it at the other end was answered.
+  /// From when the guest was last seen running until it was known to run at the other end.
   absl::Duration downtime;
   /// When the guest was stopped and resumed, each by the clock of its own host, as the QEMUs say.
   absl::StatusOr<absl::Time> stopped_at = absl::NotFoundError("the guest was paused already");
@@ -92,6 +92,7 @@ class QemuMigration {
   absl::Status HandMemoryOver();
   absl::Status StartGuest();
   absl::Status CheckRunning();
+  void NoteStart();
   absl::Status GoOnAtSource(const absl::Status& failure);
   absl::Status OfPager(const absl::Status& why) const;
   absl::Status NameWhoHasGone(const absl::Status& why);
@@ -109,10 +110,10 @@ class QemuMigration {
   std::unique_ptr<SourceSession> session_;
   QemuMigrationReport report_;
   std::optional<IgnoredSignals> uninterrupted_;
-  absl::Status started_;         // What the destination said to the command that starts the guest.
-  bool pager_lost_ = false;      // While that was waited for.
-  bool paused_by_user_ = false;  // Then it stays paused, wherever it ends up.
-  bool stopped_ = false;         // By us.
+  std::optional<Stopwatch> last_running_;  // Since the guest was last seen running at the source.
+  absl::Status started_;                   // What the destination said to the command that starts the guest.
+  bool paused_by_user_ = false;            // Then it stays paused, wherever it ends up.
+  bool stopped_ = false;                   // By us.
   bool sending_ = false;
   bool state_travels_ = false;
   bool memory_handed_over_ = false;

@@ -38,6 +38,7 @@ class QemuMonitor {
   /// kFailedPrecondition when its RAM is not one shared file on a memory backend, with the options that make it one.
   absl::StatusOr<MachineFacts> Describe();
   bool HasGone(absl::Duration patience) const { return client_.HasGone(patience); }
+  const absl::Status& late_refusal() const { return client_.late_refusal(); }
   /// "running", "paused", "inmigrate", "postmigrate", …
   absl::StatusOr<std::string> RunState(absl::Duration timeout = absl::Seconds(10));
   /// Switches on that shared RAM is left out of the migration, and at the source that the migration waits for us

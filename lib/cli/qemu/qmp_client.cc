@@ -191,7 +191,10 @@ absl::StatusOr<json> QmpClient::Ask(const char* how, const std::string& command,
                           fmt::format("{}, in answer to {}", std::string(StatusText(message.status())), command));
     }
     // The answer to a command that was given up comes late.
-    if (message->contains("id") && message->at("id") != last_id_) continue;
+    if (message->contains("id") && message->at("id") != last_id_) {
+      if (message->contains("error")) late_refusal_ = absl::FailedPreconditionError(Text(message->at("error"), "desc"));
+      continue;
+    }
     if (message->contains("return")) return message->at("return");
     if (message->contains("error")) {
       const json& error = message->at("error");

@@ -56,6 +56,9 @@ class QmpClient {
   const std::string& version() const { return version_; }
   const std::string& who() const { return who_; }
 
+  /// What QEMU has said, after all, to the last refused command whose answer had been given up. OK: nothing.
+  const absl::Status& late_refusal() const { return late_refusal_; }
+
  private:
   static constexpr absl::Duration kPatience = absl::Seconds(30);  // A busy QEMU is not a dead one.
   static constexpr std::size_t kMaxMessage = 4u << 20;
@@ -77,6 +80,7 @@ class QmpClient {
   std::string version_;
   bool out_of_band_ = false;
   std::int64_t last_id_ = 0;
+  absl::Status late_refusal_;
   std::deque<nlohmann::json> events_;
 };
 

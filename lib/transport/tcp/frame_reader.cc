@@ -27,7 +27,8 @@ FrameReader::Result FrameReader::Receive() {
   std::array<iovec, 2> parts;
   std::size_t part_count = 0;
   MemoryTable::Lookup lookup;
-  const std::size_t room = (in_bulk() ? kBytesBehindLongPayload : kBufferBytes) - end_;
+  const bool bulk = shorts_since_long_ < kShortsUntilBuffered;
+  const std::size_t room = (bulk ? kBytesBehindLongPayload : kBufferBytes) - end_;
   const std::uint64_t straight = std::min(payload_.left, call_size_.Next());
   if (straight > 0) {
     lookup =
@@ -51,6 +52,7 @@ FrameReader::Result FrameReader::Receive() {
   lookup.pin = {};
   if (got <= 0) return OnReceiveError(got == 0 ? 0 : errno);
   const auto bytes = static_cast<std::uint64_t>(got);
+  bytes_received_ += bytes;
   const std::uint64_t landed = std::min(bytes, straight);
   payload_.target += landed;
   payload_.left -= landed;

@@ -36,8 +36,8 @@ class FrameReader {
   /// One system call and what it brought. Never blocks.
   Result ReadOnce();
 
-  /// Long payloads have come of late, so that the next is likely to be under way. Reader only.
-  bool in_bulk() const { return shorts_since_long_ < kShortsUntilBuffered; }
+  /// Of everything that has come. Reader only.
+  std::uint64_t bytes_received() const { return bytes_received_; }
 
   /// Changes whenever there is something new for the owner. Reader only.
   std::uint64_t completions() const {
@@ -100,6 +100,7 @@ class FrameReader {
   std::size_t shorts_since_long_ = kShortsUntilBuffered;
   Payload payload_;
   CallSize call_size_;
+  std::uint64_t bytes_received_ = 0;
 };
 
 }  // namespace farfault

@@ -57,6 +57,7 @@ absl::StatusOr<std::unique_ptr<Channel>> TcpChannel::Create(UniqueFd socket, std
 
 TcpChannel::TcpChannel(UniqueFd socket, std::string who, const ChannelOptions& options, MemoryTable& memory)
     : urgent_(options.urgent),
+      spins_(options.spin),
       socket_(std::move(socket)),
       failure_(socket_.get(), std::move(who)),
       queues_(options.send_slots, options.receive_slots),
@@ -259,10 +260,12 @@ absl::Status TcpChannel::StartThread(std::string_view name) {
 void TcpChannel::Serve() {
   const MonotonicClock clock;
   BulkSpin spin(clock);
+  std::uint64_t paid_for = 0;
   epoll_event event{};
   while (ServeOnce((event.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)) {
     event = {};
-    if (reader_.in_bulk() && spin.Wait([&] { return WaitForEvent(event, 0); })) continue;
+    spin.Earn(reader_.bytes_received() - std::exchange(paid_for, reader_.bytes_received()));
+    if (spins_ && spin.Wait([&] { return WaitForEvent(event, 0); })) continue;
     WaitForEvent(event, -1);
   }
 }

@@ -21,8 +21,8 @@ namespace farfault {
 
 /// One connected socket. With Service::kPolled the owner itself reads it inside Poll and sleeps on it: the shortest way
 /// for a side that spins, as the initiator of demand reads does. With Service::kThread a thread of the channel is the
-/// only reader; it blocks in epoll, executes the peer's requests, and wakes the owner through an eventfd, only when the
-/// owner has said that it is about to sleep.
+/// only reader; it blocks in epoll (after bulk not at once: BulkSpin), executes the peer's requests, and wakes the
+/// owner through an eventfd, only when the owner has said that it is about to sleep.
 class TcpChannel final : public Channel {
  public:
   /// `socket` is connected, non-blocking, and past the hello. `peer` is for messages.
@@ -58,6 +58,7 @@ class TcpChannel final : public Channel {
   std::size_t ReapReceives(std::span<Completion> out);
 
   const bool urgent_;
+  const bool spins_;
   const UniqueFd socket_;
   ChannelFailure failure_;
   ChannelQueues queues_;

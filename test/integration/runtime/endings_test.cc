@@ -210,7 +210,7 @@ class RawDestination {
  public:
   RawDestination(GuestImage& image, const std::string& address) : events_({}) {
     options_.connect = address;
-    auto rendezvous = Rendezvous::Create(Role::kDestination, options_, events_);
+    auto rendezvous = Rendezvous::Create(Role::kDestination, options_, /*spin=*/true, events_);
     REQUIRE(rendezvous.ok());
     auto connection = (*rendezvous)->Meet([](Connection& peer) -> absl::StatusOr<Rendezvous::Agreement> {
       const auto regions = WaitForMessage(*peer.link, "regions", Deadline::After(absl::Seconds(5)));

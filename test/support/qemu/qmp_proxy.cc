@@ -82,10 +82,16 @@ void QmpProxy::Set(const std::string& command, Treatment treatment) {
   treatments_[command] = treatment;
 }
 
-QmpProxy::Treatment QmpProxy::TreatmentOf(const std::string& command) {
+QmpProxy::Treatment QmpProxy::CountAndTreat(const std::string& command) {
   const std::lock_guard lock(mutex_);
+  ++counts_[command];
   const auto found = treatments_.find(command);
   return found == treatments_.end() ? Treatment::kPass : found->second;
+}
+
+int QmpProxy::Count(const std::string& command) {
+  const std::lock_guard lock(mutex_);
+  return counts_[command];
 }
 
 bool QmpProxy::WaitUntilHeld(absl::Duration timeout) {
@@ -152,7 +158,7 @@ bool QmpProxy::FromClient(const std::string& line, int client, int qemu) {
   if (!command.is_object()) return SendLine(qemu, line);
   if (!late_answer_.empty() && !SendLine(client, std::exchange(late_answer_, {}))) return false;
   const json id = command.value("id", json());
-  switch (TreatmentOf(command.value("execute", std::string()))) {
+  switch (CountAndTreat(command.value("execute", std::string()))) {
     case Treatment::kRefuse:
       return SendLine(
           client, json{{"id", id}, {"error", {{"class", "GenericError"}, {"desc", "not in the mood for it"}}}}.dump());
@@ -162,6 +168,8 @@ bool QmpProxy::FromClient(const std::string& line, int client, int qemu) {
     case Treatment::kHold:
       if (!WaitForRelease()) return false;
       break;
+    case Treatment::kSwallow:
+      return true;
     case Treatment::kPass:
       break;
   }

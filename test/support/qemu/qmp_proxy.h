@@ -30,14 +30,18 @@ class QmpProxy {
   void AnswerLate(const std::string& command) { Set(command, Treatment::kAnswerLate); }
   /// QEMU hears of `command` when Release is called, and nobody hears anything until then.
   void Hold(const std::string& command) { Set(command, Treatment::kHold); }
+  /// QEMU does not hear of `command`, and nobody answers.
+  void Swallow(const std::string& command) { Set(command, Treatment::kSwallow); }
+  /// How often `command` has come.
+  int Count(const std::string& command);
   bool WaitUntilHeld(absl::Duration timeout);
   void Release();
 
  private:
-  enum class Treatment { kPass, kRefuse, kAnswerLate, kHold };
+  enum class Treatment { kPass, kRefuse, kAnswerLate, kHold, kSwallow };
 
   void Set(const std::string& command, Treatment treatment);
-  Treatment TreatmentOf(const std::string& command);
+  Treatment CountAndTreat(const std::string& command);
   void Run();
   void Serve(int client, int qemu);
   bool FromClient(const std::string& line, int client, int qemu);
@@ -51,6 +55,7 @@ class QmpProxy {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::map<std::string, Treatment> treatments_;
+  std::map<std::string, int> counts_;
   bool held_ = false;
   bool released_ = false;
   bool stopping_ = false;
