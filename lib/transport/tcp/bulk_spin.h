@@ -33,18 +33,17 @@ class BulkSpin {
   explicit BulkSpin(const Clock& clock) : clock_(clock) {}
 
   void Earn(std::uint64_t bytes) {
-    earned_ = static_cast<Nanos>(
-        std::min<std::uint64_t>(static_cast<std::uint64_t>(earned_) + bytes / kBytesPerNanosecond, kMost));
+    earned_ = std::min(earned_ + static_cast<Nanos>(bytes / kBytesPerNanosecond), kMost);
   }
 
   /// Calls `look` until it returns true, then returns true; or false when it is time to sleep.
   template <typename Look>
   bool Wait(Look look) {
-    if (earned_ < kLeast) return false;
     if (left_out_ > 0) {
       --left_out_;
       return false;
     }
+    if (earned_ < kLeast) return false;
     const Nanos begun = clock_.Now();
     bool found = look();
     Nanos spent = clock_.Now() - begun;
@@ -54,13 +53,13 @@ class BulkSpin {
       const Nanos before = std::exchange(spent, clock_.Now() - begun);
       if (spent - before > kTimeSlice) left_out_ = kLeftOut;
     }
-    earned_ -= std::min(earned_, spent);
+    earned_ = std::max(earned_ - spent, -kMost);
     return found;
   }
 
  private:
   const Clock& clock_;
-  Nanos earned_ = 0;
+  Nanos earned_ = 0;  // Less than nothing after a look that took longer than was left.
   std::uint32_t left_out_ = 0;
 };
 
