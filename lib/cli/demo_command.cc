@@ -27,16 +27,6 @@
 namespace farfault {
 namespace {
 
-/// A number that is all zeros, whatever its unit.
-CLI::Validator MoreThanZero(const std::string& remedy) {
-  return CLI::Validator(
-      [remedy](const std::string& text) {
-        const bool zero = text.starts_with('0') && text.find_first_of("123456789") == std::string::npos;
-        return zero ? "\"" + text + "\" is not more than zero: " + remedy : std::string();
-      },
-      "");
-}
-
 std::string MethodHelp() {
   std::string help = "Which methods, commas between; default every:";
   for (const Method& method : KnownMethods()) help += fmt::format("\n{:<8} {}", method.name, method.summary);

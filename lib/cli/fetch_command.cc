@@ -265,9 +265,11 @@ void AddFetchCommand(CLI::App& app, Action& action) {
       ->check(CLI::Range(1, 256));
   command->add_flag("--rest", options->rest, "Read ahead of the touches as well");
   AddKeyFile(*command, options->key);
-  AddDuration(*command, "--wait", options->wait, "How long to wait for the source to appear (default for ever)");
+  AddDuration(*command, "--wait", options->wait, "How long to wait for the source to appear (default for ever)")
+      ->check(MoreThanZero("leave it out to wait for ever"));
   AddDuration(*command, "--timeout", options->timeout,
-              "Give up when nothing moves for so long, once connected (default 5m)");
+              "Give up when nothing moves for so long, once connected (default 5m)")
+      ->check(MoreThanZero("every page takes some time"));
   AddOutputFile(*command, "--output", options->output, CheckWritable, "Write the bytes to this file, too");
   command->add_flag("--json", options->json, "Print JSON, and no progress");
   command->callback([&action, options] { action = [options] { return RunFetch(*options); }; });

@@ -57,6 +57,15 @@ CLI::Option* AddDuration(CLI::App& app, const std::string& name, absl::Duration&
       ->type_name("TIME");
 }
 
+CLI::Validator MoreThanZero(const std::string& remedy) {
+  return CLI::Validator(
+      [remedy](const std::string& text) {
+        const bool zero = text.starts_with('0') && text.find_first_of("123456789") == std::string::npos;
+        return zero ? "\"" + text + "\" is not more than zero: " + remedy : std::string();
+      },
+      "");
+}
+
 CLI::Option* AddPredictor(CLI::App& app, const std::string& name, std::string& value) {
   return app
       .add_option_function<std::string>(

@@ -13,6 +13,8 @@ namespace farfault {
 
 CLI::Option* AddBytes(CLI::App& app, const std::string& name, std::uint64_t& value, const std::string& help);
 CLI::Option* AddDuration(CLI::App& app, const std::string& name, absl::Duration& value, const std::string& help);
+/// Refuses a number that is all zeros, whatever its unit, with what to do instead.
+CLI::Validator MoreThanZero(const std::string& remedy);
 /// A specification for `MakePredictor`.
 CLI::Option* AddPredictor(CLI::App& app, const std::string& name, std::string& value);
 /// "tcp://HOST:PORT" and the like, of a process that is not this one: never sim://.

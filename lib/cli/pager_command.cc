@@ -90,8 +90,10 @@ void AddPagerCommand(CLI::App& app, Action& action) {
       ->type_name("FOLDER");
   command->add_flag("--paused", options->paused, "Leave the guest of --cloud-hypervisor paused");
   command->add_flag("--once", options->once, "End after one guest instead of waiting for the next");
-  AddDuration(*command, "--wait", options->wait, "How long to wait for the source to appear (default for ever)");
-  AddDuration(*command, "--patience", options->patience, "How long a hypervisor's handshake may take (default 10s)");
+  AddDuration(*command, "--wait", options->wait, "How long to wait for the source to appear (default for ever)")
+      ->check(MoreThanZero("leave it out to wait for ever"));
+  AddDuration(*command, "--patience", options->patience, "How long a hypervisor's handshake may take (default 10s)")
+      ->check(MoreThanZero("a handshake takes some time"));
   AddNice(*command, options->nice);
   command->add_flag("--json", options->json, "Print a report as JSON when a guest's paging has ended");
   command->footer(kFooter);

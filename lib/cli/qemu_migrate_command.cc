@@ -160,7 +160,8 @@ void AddQemuMigrateCommand(CLI::App& app, Action& action) {
                  "Send only what the guest touches; ends when the pager has asked for the rest")
       ->excludes(predictor);
   AddKeyFile(*command, migration.key);
-  AddDuration(*command, "--timeout", migration.timeout, "How long any step before the hand-over may take (default 5m)");
+  AddDuration(*command, "--timeout", migration.timeout, "How long any step before the hand-over may take (default 5m)")
+      ->check(MoreThanZero("every step takes some time"));
   AddDuration(*command, "--reconnect-timeout", migration.reconnect_timeout,
               "How long to wait for another pager when the one that has the guest is lost (default 5m)");
   command->add_flag("--quit-source", migration.quit_source, "End the source's QEMU once nothing is left there");

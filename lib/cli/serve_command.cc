@@ -47,10 +47,6 @@ struct Image {
 };
 
 absl::StatusOr<Image> OpenImage(const std::string& path, std::uint64_t page_size) {
-  if (page_size != kSmallPage && page_size != kHugePage) {
-    return absl::InvalidArgumentError(
-        fmt::format("--page-size {}: {} and {} are possible", page_size, kSmallPage, kHugePage));
-  }
   absl::StatusOr<OwnedRegion> memory = OwnedRegion::OpenFile(path);
   if (!memory.ok()) return memory.status();
   struct stat about{};
@@ -163,6 +159,16 @@ int Serve(ServeOptions options) {
   }
 }
 
+CLI::Validator PossiblePage() {
+  return CLI::Validator(
+      [](const std::string& text) {
+        const absl::StatusOr<std::uint64_t> bytes = ParseBytes(text);
+        const bool possible = !bytes.ok() || *bytes == kSmallPage || *bytes == kHugePage;
+        return possible ? std::string() : fmt::format("\"{}\": 4K and 2M are possible", text);
+      },
+      "");
+}
+
 }  // namespace
 
 void AddServeCommand(CLI::App& app, Action& action) {
@@ -176,7 +182,8 @@ void AddServeCommand(CLI::App& app, Action& action) {
       ->type_name("FILE")
       ->needs(push)
       ->excludes(predictor);
-  AddBytes(*command, "--page-size", options->page_size, "Of the guest: 4K (default) or 2M, for a guest on hugetlbfs");
+  AddBytes(*command, "--page-size", options->page_size, "Of the guest: 4K (default) or 2M, for a guest on hugetlbfs")
+      ->check(PossiblePage());
   AddKeyFile(*command, options->key);
   command->add_flag("--once", options->once, "End after one destination instead of waiting for the next");
   command->callback([&action, options] { action = [options] { return Serve(*options); }; });

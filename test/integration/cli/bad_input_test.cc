@@ -82,6 +82,8 @@ TEST_CASE("bad usage is refused before anything starts") {
            {{"fetch", "--from", "tcp://:7000"}, 2, {"--from", "the host is missing"}},
            {{"fetch", "--from", "tcp://127.0.0.1:1?rail="}, 2, {"--from", "without an address"}},
            {{"fetch", "--from", "tcp://127.0.0.1:1?rail=127.0.0.2:x"}, 2, {"--from", "127.0.0.2:x", "0 to 65535"}},
+           {{"fetch", "--from", "tcp://127.0.0.1:1", "--wait", "0s"}, 2, {"--wait", "leave it out to wait for ever"}},
+           {{"fetch", "--from", "tcp://127.0.0.1:1", "--timeout", "0s"}, 2, {"--timeout", "not more than zero"}},
            {{"fetch"}, 2, {"--from"}},
            {{"qemu-migrate"}, 2, {"--pager"}},
            {{"qemu-migrate", "--pager", "tcp://127.0.0.1:1", "--source-qmp", "/x"}, 2, {"--destination-qmp"}},
@@ -163,7 +165,7 @@ TEST_CASE("huge pages of a file that is no whole number of them are refused with
                 1,
                 {file.path() + " has 2097157 bytes", "--page-size 2097152", "--page-size 4K", "truncate -s 4194304"}});
   arguments.back() = "64K";
-  CheckRefused({arguments, 1, {"--page-size 65536", "4096 and 2097152 are possible"}});
+  CheckRefused({arguments, 2, {"--page-size", "\"64K\"", "4K and 2M are possible"}});
 }
 
 TEST_CASE("an address in use is refused") {
