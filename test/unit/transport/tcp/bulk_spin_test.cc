@@ -80,7 +80,8 @@ TEST_CASE("where others need the processor most waits are left out") {
   spin.Earn(kPiece);
   int looks = 0;
   CHECK(spin.Wait([&] {
-    if (++looks == 2) clock.Pass(BulkSpin::kTimeSlice);
+    ++looks;
+    if (looks == 2) clock.Pass(BulkSpin::kTimeSlice);
     return looks == 2;
   }));
   for (std::uint32_t i = 0; i < BulkSpin::kLeftOut; ++i) {
