@@ -79,11 +79,12 @@ TEST_CASE("where others need the processor most waits are left out") {
   BulkSpin spin(clock);
   spin.Earn(kPiece);
   int looks = 0;
-  CHECK(spin.Wait([&] {
+  const bool found = spin.Wait([&] {
     ++looks;
     if (looks == 2) clock.Pass(BulkSpin::kTimeSlice);
     return looks == 2;
-  }));
+  });
+  CHECK(found);
   for (std::uint32_t i = 0; i < BulkSpin::kLeftOut; ++i) {
     spin.Earn(kPiece);
     CHECK(LooksInVain(spin) == 0);
