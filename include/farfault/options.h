@@ -82,7 +82,7 @@ struct SourceOptions : SessionOptions {
 struct DestinationOptions : SessionOptions {
   /// How long the pager polls for faults and completions before it sleeps. A sleeping core costs 10–60 µs to
   /// wake. Change this to zero to save CPU, upwards when the stall median matters most. Unless it is zero, the thread
-  /// that receives a push over tcp spins as well between two pieces, for 0.25 s a GiB at most.
+  /// that receives a push over tcp spins as well between two pieces, for 0.27 s a GiB at most.
   absl::Duration spin = absl::Microseconds(50);
   /// Faults that may be on the wire at once, 1 to 1024; more wait in order. Change this for many vCPUs.
   std::size_t max_outstanding_faults = 128;

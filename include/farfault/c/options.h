@@ -89,7 +89,7 @@ struct farfault_destination_options {
   size_t struct_size;
   /// How long the pager polls for faults and completions before it sleeps; 50 µs. A sleeping core costs 10–60 µs to
   /// wake. Change this to zero to save CPU, upwards when the stall median matters most. Unless it is zero, the thread
-  /// that receives a push over tcp spins as well between two pieces, for 0.25 s a GiB at most.
+  /// that receives a push over tcp spins as well between two pieces, for 0.27 s a GiB at most.
   int64_t spin_ns;
   /// Faults that may be on the wire at once, 1 to 1024; more wait in order; 128. Change this for many vCPUs.
   size_t max_outstanding_faults;
