@@ -11,6 +11,8 @@
 #include <memory>
 #include <set>
 
+#include "lib/util/soft_roce.h"
+
 namespace farfault {
 namespace {
 
@@ -51,9 +53,9 @@ absl::StatusOr<std::string> OwnRdmaAddress() {
   const std::set<std::string> interfaces = RdmaInterfaces();
   if (interfaces.empty()) {
     return absl::NotFoundError(
-        "this machine has no RDMA device on a network interface (`rdma link` shows them): load the driver of its "
-        "adapter, or make one in software: modprobe rdma_rxe && rdma link add rxe0 type rxe netdev NAME, where NAME is "
-        "the network interface; ./dev vm has one");
+        fmt::format("this machine has no RDMA device on a network interface (`rdma link` shows them): load the driver "
+                    "of its adapter; {}; ./dev vm has one",
+                    SoftRoceRemedy(LookForSoftRoce())));
   }
   if (const char* const given = std::getenv("FARFAULT_ADDRESS"); given != nullptr && *given != '\0') return given;
   std::string address = AddressOf(interfaces);

@@ -1,9 +1,7 @@
 #include "lib/cli/doctor/host_facts.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <sys/resource.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -26,11 +24,6 @@ std::string FirstLine(const fs::path& path) {
   return line;
 }
 
-std::string KernelRelease() {
-  utsname name{};
-  return uname(&name) == 0 ? name.release : "unknown";
-}
-
 std::uint64_t TotalMemory() {
   const long pages = sysconf(_SC_PHYS_PAGES);
   const long page_size = sysconf(_SC_PAGESIZE);
@@ -50,27 +43,10 @@ int OpenError(const char* path) {
   return fd.valid() ? 0 : errno;
 }
 
-bool HasSoftRoceModule(const std::string& kernel) {
-  std::error_code ignored;
-  return fs::exists("/sys/module/rdma_rxe", ignored) ||
-         fs::exists(fmt::format("/lib/modules/{}/kernel/drivers/infiniband/sw/rxe", kernel), ignored);
-}
-
-std::string InterfaceThatIsUp() {
-  std::error_code error;
-  std::string found;
-  for (fs::directory_iterator at("/sys/class/net", error), end; !error && at != end; at.increment(error)) {
-    const std::string name = at->path().filename();
-    if (name != "lo" && FirstLine(at->path() / "operstate") == "up" && (found.empty() || name < found)) found = name;
-  }
-  return found;
-}
-
 }  // namespace
 
 HostFacts GatherHostFacts() {
   HostFacts facts;
-  facts.kernel = KernelRelease();
   facts.memory = TotalMemory();
   facts.locked_memory_limit = LockedMemoryLimit();
   const auto features = Userfaultfd::KernelFeatures();
@@ -85,8 +61,8 @@ HostFacts GatherHostFacts() {
   facts.built_with_verbs = true;
 #endif
   facts.connection_manager_error = OpenError("/dev/infiniband/rdma_cm");
-  facts.has_soft_roce_module = HasSoftRoceModule(facts.kernel);
-  facts.network_interface = InterfaceThatIsUp();
+  facts.soft_roce = LookForSoftRoce();
+  facts.kernel = facts.soft_roce.kernel;
   facts.rdma_devices = GatherRdmaDevices();
   return facts;
 }

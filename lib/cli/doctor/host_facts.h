@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "lib/util/soft_roce.h"
 
 // What this machine is and has, as far as farfault needs it; without judgement (see diagnosis.h).
 namespace farfault {
@@ -51,8 +52,7 @@ struct HostFacts {
 
   bool built_with_verbs = false;
   int connection_manager_error = 0;  ///< errno of opening /dev/infiniband/rdma_cm.
-  bool has_soft_roce_module = false;
-  std::string network_interface;  ///< One that is up and not the loopback; empty: none.
+  SoftRoce soft_roce;
   std::vector<RdmaDeviceFacts> rdma_devices;
 };
 

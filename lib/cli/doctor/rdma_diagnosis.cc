@@ -13,18 +13,6 @@
 namespace farfault {
 namespace {
 
-std::string SoftRoceRemedy(const HostFacts& facts) {
-  if (!facts.has_soft_roce_module) {
-    return fmt::format(
-        "without an RDMA adapter, SoftRoCE does it in software, but kernel {} has no rdma_rxe: install and boot "
-        "linux-image-amd64 (the cloud kernels lack it), or try it in a virtual machine: ./dev vm -- farfault doctor",
-        facts.kernel);
-  }
-  return fmt::format(
-      "without an RDMA adapter, do it in software: modprobe rdma_rxe && rdma link add rxe0 type rxe netdev {}",
-      facts.network_interface.empty() ? "NAME" : facts.network_interface);
-}
-
 Finding DiagnoseConnectionManager(const HostFacts& facts) {
   constexpr const char* kWhat = "RDMA connections";
   switch (facts.connection_manager_error) {
@@ -138,7 +126,7 @@ bool DiagnoseRdma(const HostFacts& facts, std::vector<Finding>& findings) {
     return false;
   }
   if (facts.rdma_devices.empty()) {
-    findings.push_back({Verdict::kMissing, "RDMA device", "there is none", SoftRoceRemedy(facts)});
+    findings.push_back({Verdict::kMissing, "RDMA device", "there is none", SoftRoceRemedy(facts.soft_roce)});
     return false;
   }
   bool usable_port = false;

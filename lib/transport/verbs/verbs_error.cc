@@ -8,13 +8,17 @@
 
 #include "lib/transport/connect_error.h"
 #include "lib/transport/verbs/port_trouble.h"
+#include "lib/util/soft_roce.h"
 
 namespace farfault {
 namespace {
 
-constexpr std::string_view kMakeDevice =
-    "for one in software: modprobe rdma_rxe && rdma link add rxe0 type rxe netdev NAME, where NAME is the network "
-    "interface (`ip link` shows them)";
+// The interface that is meant is not always the one that doctor would take.
+std::string HowToMakeDevice() {
+  SoftRoce here = LookForSoftRoce();
+  here.network_interface.clear();
+  return SoftRoceRemedy(here);
+}
 
 // Reasons of ib_cm (include/rdma/ib_cm.h), which come as the status of RDMA_CM_EVENT_REJECTED.
 constexpr int kRejectNoQueuePair = 1;
@@ -101,14 +105,14 @@ absl::Status NoConnectionManager(int error) {
   return absl::NotFoundError(fmt::format(
       "this host cannot make RDMA connections ({}): load the kernel's connection manager (modprobe rdma_ucm) "
       "and have an RDMA device; {}; or use tcp://",
-      ErrorText(error), kMakeDevice));
+      ErrorText(error), HowToMakeDevice()));
 }
 
 absl::Status NoRdmaDevice() {
   return absl::NotFoundError(
-      fmt::format("this host has no RDMA device (`rdma link` shows them): load the driver of its adapter, or, {}; or "
+      fmt::format("this host has no RDMA device (`rdma link` shows them): load the driver of its adapter; {}; or "
                   "use tcp://",
-                  kMakeDevice));
+                  HowToMakeDevice()));
 }
 
 absl::Status NoSuchDevice(std::string_view choice, const std::vector<std::string>& names) {
@@ -130,7 +134,7 @@ absl::Status ListenError(std::string_view where, int error) {
       return absl::InvalidArgumentError(
           fmt::format("the address of {} does not belong to an RDMA device: listen at an address of the network "
                       "interface of one (`rdma link` shows both); {}",
-                      where, kMakeDevice));
+                      where, HowToMakeDevice()));
     case EACCES:
     case EPERM:
       return absl::PermissionDeniedError(
@@ -149,7 +153,7 @@ absl::Status ResolveError(std::string_view where, int error) {
           "network "
           "interface of one (`rdma link` shows both) that is up and has the route's source address, from which the "
           "device's GID follows (`ip address`); {}",
-          where, kMakeDevice));
+          where, HowToMakeDevice()));
     case ETIMEDOUT:
     case EHOSTUNREACH:
     case ENETUNREACH:

@@ -14,13 +14,13 @@ namespace {
 // A machine on which everything works.
 HostFacts Healthy() {
   HostFacts facts;
-  facts.kernel = "6.12.0-amd64";
+  facts.kernel = facts.soft_roce.kernel = "6.12.0-amd64";
   facts.memory = 8ull << 30;
   facts.userfaultfd_features = ~std::uint64_t{0};
   facts.transparent_huge_pages = true;
   facts.built_with_verbs = true;
-  facts.has_soft_roce_module = true;
-  facts.network_interface = "eth0";
+  facts.soft_roce.has_module = true;
+  facts.soft_roce.network_interface = "eth0";
   RdmaDeviceFacts device{.name = "rxe0", .reads_asked = 128, .reads_served = 128, .ports = {}};
   RdmaPortFacts port{
       .number = 1, .active = true, .state = "PORT_ACTIVE", .link_layer = "Ethernet", .mtu = 4096, .gids = {}};
@@ -70,7 +70,7 @@ TEST_CASE("whatever keeps verbs from working is named with the command that mend
   }
   SECTION("neither") {
     facts.rdma_devices.clear();
-    facts.has_soft_roce_module = false;
+    facts.soft_roce.has_module = false;
     CheckMended(facts, "RDMA device", "linux-image-amd64");
   }
   SECTION("a build without verbs") {
