@@ -23,6 +23,7 @@
 #include "lib/cli/terminal/progress_bar.h"
 #include "lib/cli/touch_pattern.h"
 #include "lib/cli/workload/timeline.h"
+#include "lib/fault/userfaultfd.h"
 #include "lib/util/deadline.h"
 #include "lib/util/status_text.h"
 
@@ -224,6 +225,8 @@ absl::StatusOr<Fetched> Fetch::Run() {
 }
 
 int RunFetch(const FetchOptions& options) {
+  // Nobody should wait for a source first.
+  if (const auto right = Userfaultfd::KernelFeatures(); !right.ok()) return Complain(right.status());
   ProgressBar bar(ProgressBar::StyleFor(stderr, options.json));
   const absl::StatusOr<Fetched> fetched = Fetch(options, bar).Run();
   bar.Clear();
@@ -238,6 +241,13 @@ int RunFetch(const FetchOptions& options) {
   fmt::print(stderr, "{}", FetchedAsTable(*fetched));
   if (!fetched->stats.rails.empty()) fmt::print(stderr, "read over {}\n", RailSummary(fetched->stats));
   return kExitGood;
+}
+
+void CheckHasEffect(const CLI::App& command, const FetchOptions& options) {
+  for (const auto& [name, pattern] : {std::pair("--stride", "strided"), std::pair("--seed", "random")}) {
+    if (command.count(name) == 0 || options.pattern == pattern) continue;
+    throw CLI::ValidationError(name, fmt::format("has no effect without --pattern {}", pattern));
+  }
 }
 
 }  // namespace
@@ -272,7 +282,10 @@ void AddFetchCommand(CLI::App& app, Action& action) {
       ->check(MoreThanZero("every page takes some time"));
   AddOutputFile(*command, "--output", options->output, CheckWritable, "Write the bytes to this file, too");
   command->add_flag("--json", options->json, "Print JSON, and no progress");
-  command->callback([&action, options] { action = [options] { return RunFetch(*options); }; });
+  command->callback([command, &action, options] {
+    CheckHasEffect(*command, *options);
+    action = [options] { return RunFetch(*options); };
+  });
 }
 
 }  // namespace farfault

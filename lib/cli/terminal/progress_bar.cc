@@ -13,6 +13,9 @@ namespace {
 
 constexpr std::size_t kLabelColumns = 30;
 constexpr std::size_t kBarColumns = 30;
+constexpr std::size_t kShortestBar = 4;
+// As wide as they get: " ▕▏ 100 %  1.00 GiB of 1.00 GiB  1.00 GiB/s".
+constexpr std::size_t kFigureColumns = 43;
 constexpr absl::Duration kRedraw = absl::Milliseconds(100);
 constexpr absl::Duration kPlainLine = absl::Seconds(5);
 constexpr absl::Duration kPlainStep = absl::Seconds(2);
@@ -55,7 +58,9 @@ std::string RenderProgress(const Progress& progress, std::size_t columns) {
   }
   const double share =
       static_cast<double>(std::min(progress.done, progress.total)) / static_cast<double>(progress.total);
-  line += fmt::format(" ▕{}▏ {:3.0f} %  {} of {}{}", Bar(share, kBarColumns), share * 100, FormatBytes(progress.done),
+  const std::size_t taken = label_columns + kFigureColumns;
+  const std::size_t bar_columns = std::clamp(columns > taken ? columns - taken : 0, kShortestBar, kBarColumns);
+  line += fmt::format(" ▕{}▏ {:3.0f} %  {} of {}{}", Bar(share, bar_columns), share * 100, FormatBytes(progress.done),
                       FormatBytes(progress.total), Rate(progress));
   return Clip(line, columns);
 }

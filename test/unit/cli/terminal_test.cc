@@ -85,7 +85,12 @@ TEST_CASE("A progress line shows share, bytes and rate, and fits the screen") {
   CHECK(line.find("512 MiB of 1.00 GiB") != std::string::npos);
   CHECK(line.find("256 MiB/s") != std::string::npos);
   CHECK(line.find("███████████████               ▏") != std::string::npos);
-  for (const std::size_t columns : {0u, 10u, 40u, 79u}) CHECK(DisplayWidth(RenderProgress(half, columns)) == columns);
+  for (const std::size_t columns : {0u, 10u, 40u, 70u}) CHECK(DisplayWidth(RenderProgress(half, columns)) == columns);
+  // The bar gets shorter before the figures are cut.
+  const std::string narrow = RenderProgress(half, 79);
+  CHECK(narrow.find("███   ▏") != std::string::npos);
+  CHECK(narrow.find("256 MiB/s") != std::string::npos);
+  CHECK(DisplayWidth(narrow) <= 79);
   const std::string over = RenderProgress({"moving", 3, 2, absl::ZeroDuration()}, 200);
   CHECK(over.find("100 %") != std::string::npos);
   CHECK(RenderProgress({"waiting", 0, 0, absl::Seconds(1)}, 200).find('%') == std::string::npos);
