@@ -127,6 +127,25 @@ TEST_CASE("a QEMU or pager that ends during the switchover is named, and the gue
   }
 }
 
+TEST_CASE("a pager that ends just before the destination is told to run leaves the guest at the source") {
+  ReadyToMove ready;
+  auto& [scene, source, pager, destination] = ready;
+  QmpProxy at_destination(scene.Path("destination.proxy"), destination->qmp_socket());
+  // It says so once it has loaded its devices, and cont comes next. Before that it is 'inmigrate'.
+  at_destination.HoldAnswer("\"paused\"");
+  auto migration =
+      scene.Migrate(*source, *destination, {"--destination-qmp", at_destination.path(), "--prepage-time", "100ms"});
+  REQUIRE(at_destination.WaitUntilHeld(kPatience));
+  pager->Signal(SIGKILL);
+  REQUIRE(pager->Wait(kPatience) == 128 + SIGKILL);
+  // Until the session has seen it. An answer that is awaited for more than a second is asked for again.
+  absl::SleepFor(absl::Milliseconds(500));
+  at_destination.Release();
+  CheckRefused(*migration, {"farfault: the pager at tcp://", "goes on at the source"});
+  CHECK(at_destination.Count("cont") == 0);
+  CheckRunsWell(*source, 1);
+}
+
 /// A command of the set-up, which is held at one end while somebody ends.
 struct SetUpStep {
   End held_at;

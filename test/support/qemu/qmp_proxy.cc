@@ -89,6 +89,18 @@ QmpProxy::Treatment QmpProxy::CountAndTreat(const std::string& command) {
   return found == treatments_.end() ? Treatment::kPass : found->second;
 }
 
+void QmpProxy::HoldAnswer(const std::string& words) {
+  const std::lock_guard lock(mutex_);
+  held_words_ = words;
+}
+
+bool QmpProxy::MustHold(const std::string& line) {
+  const std::lock_guard lock(mutex_);
+  if (held_words_.empty() || line.find(held_words_) == std::string::npos) return false;
+  held_words_.clear();
+  return true;
+}
+
 int QmpProxy::Count(const std::string& command) {
   const std::lock_guard lock(mutex_);
   return counts_[command];
@@ -183,6 +195,7 @@ bool QmpProxy::FromQemu(const std::string& line, int client) {
     late_id_ = nullptr;
     return true;
   }
+  if (MustHold(line) && !WaitForRelease()) return false;
   return SendLine(client, line);
 }
 

@@ -32,6 +32,9 @@ class QmpProxy {
   void Hold(const std::string& command) { Set(command, Treatment::kHold); }
   /// QEMU does not hear of `command`, and nobody answers.
   void Swallow(const std::string& command) { Set(command, Treatment::kSwallow); }
+  /// The first line of QEMU's that has `words` in it reaches the client when Release is called, and nobody hears anything
+  /// until then.
+  void HoldAnswer(const std::string& words);
   /// How often `command` has come.
   int Count(const std::string& command);
   bool WaitUntilHeld(absl::Duration timeout);
@@ -46,6 +49,7 @@ class QmpProxy {
   void Serve(int client, int qemu);
   bool FromClient(const std::string& line, int client, int qemu);
   bool FromQemu(const std::string& line, int client);
+  bool MustHold(const std::string& line);
   bool WaitForRelease();
 
   const std::string path_;
@@ -56,6 +60,7 @@ class QmpProxy {
   std::condition_variable changed_;
   std::map<std::string, Treatment> treatments_;
   std::map<std::string, int> counts_;
+  std::string held_words_;  // Empty: none.
   bool held_ = false;
   bool released_ = false;
   bool stopping_ = false;
