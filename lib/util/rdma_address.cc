@@ -54,7 +54,7 @@ absl::StatusOr<std::string> OwnRdmaAddress() {
   if (interfaces.empty()) {
     return absl::NotFoundError(
         fmt::format("this machine has no RDMA device on a network interface (`rdma link` shows them): load the driver "
-                    "of its adapter; {}; ./dev vm has one",
+                    "of its adapter; {}",
                     SoftRoceRemedy(LookForSoftRoce())));
   }
   if (const char* const given = std::getenv("FARFAULT_ADDRESS"); given != nullptr && *given != '\0') return given;

@@ -49,8 +49,9 @@ SoftRoce LookForSoftRoce() {
 std::string SoftRoceRemedy(const SoftRoce& here) {
   if (!here.has_module) {
     return fmt::format(
-        "without an RDMA adapter, SoftRoCE does it in software, but kernel {} has no rdma_rxe: install and boot "
-        "linux-image-amd64 (the cloud kernels lack it), or try it in a virtual machine: ./dev vm -- farfault doctor",
+        "without an RDMA adapter, SoftRoCE does it in software, but its module rdma_rxe is not there for kernel {}: "
+        "install and boot linux-image-amd64 (the cloud kernels lack it), or try it in a virtual machine: ./dev vm -- "
+        "farfault doctor, in farfault's sources",
         here.kernel);
   }
   const std::string make =

@@ -13,12 +13,10 @@
 namespace farfault {
 namespace {
 
-// The interface that is meant is not always the one that doctor would take.
-std::string HowToMakeDevice() {
-  SoftRoce here = LookForSoftRoce();
-  here.network_interface.clear();
-  return SoftRoceRemedy(here);
-}
+// For an address of this host that belongs to no device.
+constexpr std::string_view kMakeDevice =
+    "for one in software: modprobe rdma_rxe && rdma link add rxe0 type rxe netdev NAME, where NAME is the network "
+    "interface (`ip link` shows them)";
 
 // Reasons of ib_cm (include/rdma/ib_cm.h), which come as the status of RDMA_CM_EVENT_REJECTED.
 constexpr int kRejectNoQueuePair = 1;
@@ -105,14 +103,14 @@ absl::Status NoConnectionManager(int error) {
   return absl::NotFoundError(fmt::format(
       "this host cannot make RDMA connections ({}): load the kernel's connection manager (modprobe rdma_ucm) "
       "and have an RDMA device; {}; or use tcp://",
-      ErrorText(error), HowToMakeDevice()));
+      ErrorText(error), SoftRoceRemedy(LookForSoftRoce())));
 }
 
 absl::Status NoRdmaDevice() {
   return absl::NotFoundError(
       fmt::format("this host has no RDMA device (`rdma link` shows them): load the driver of its adapter; {}; or "
                   "use tcp://",
-                  HowToMakeDevice()));
+                  SoftRoceRemedy(LookForSoftRoce())));
 }
 
 absl::Status NoSuchDevice(std::string_view choice, const std::vector<std::string>& names) {
@@ -134,7 +132,7 @@ absl::Status ListenError(std::string_view where, int error) {
       return absl::InvalidArgumentError(
           fmt::format("the address of {} does not belong to an RDMA device: listen at an address of the network "
                       "interface of one (`rdma link` shows both); {}",
-                      where, HowToMakeDevice()));
+                      where, kMakeDevice));
     case EACCES:
     case EPERM:
       return absl::PermissionDeniedError(
@@ -153,7 +151,7 @@ absl::Status ResolveError(std::string_view where, int error) {
           "network "
           "interface of one (`rdma link` shows both) that is up and has the route's source address, from which the "
           "device's GID follows (`ip address`); {}",
-          where, HowToMakeDevice()));
+          where, kMakeDevice));
     case ETIMEDOUT:
     case EHOSTUNREACH:
     case ENETUNREACH:
