@@ -90,8 +90,15 @@ struct DestinationOptions : SessionOptions {
   std::size_t map_around_pages = 16;
   /// Give finished 2 MiB chunks to `MADV_COLLAPSE`. Change this to false to keep small mappings.
   bool collapse_huge_pages = true;
-  /// Threads that populate and register memory in `Prepare`, 1 to 64; 0 means one per core.
+  /// Threads that populate and register memory, 1 to 64; 0 means one per core.
   std::size_t prepare_threads = 0;
+  /// Take the memory of all pages in `DestinationSession::Create`, before the peer is waited for, so that a move does
+  /// not wait for memory. `Create` takes that much longer, whatever `peer_timeout` says, and meanwhile nobody listens.
+  /// What the source has never populated is given back in `Prepare`, except where registering pins memory or huge pages
+  /// of hugetlbfs are reserved; after an error nothing is. Not for private memory, nor for a guest of another process
+  /// (`ExternalGuest`) that may run already or has not armed its memory: a hint says so. Change this where the
+  /// destination is set up ahead of the move.
+  bool populate_early = false;
   /// Keep the order in which the guest touches pages, for `DestinationSession::FaultOrder`; eight bytes per page.
   /// Change this to learn a working set for later runs.
   bool record_faults = false;

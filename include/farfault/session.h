@@ -103,7 +103,8 @@ class FARFAULT_EXPORT SourceSession : public PagingSession {
 /// The side that takes the memory over.
 class FARFAULT_EXPORT DestinationSession : public PagingSession {
  public:
-  /// Meets the peer and checks that both mean the same regions. Errors as for `SourceSession::Create`.
+  /// Meets the peer and checks that both mean the same regions. Errors as for `SourceSession::Create`, and with
+  /// `populate_early` those of populating (see `Prepare`).
   static absl::StatusOr<std::unique_ptr<DestinationSession>> Create(GuestMemory memory, DestinationOptions options);
 
   /// Maps the memory a second time, populates and registers it, and arms the guest's mapping: from here on a touched

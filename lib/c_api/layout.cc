@@ -84,7 +84,8 @@ static_assert(sizeof(farfault_external_region) == 56 && offsetof(farfault_extern
 
 // What they have gained since stays there as well, and in no version do they end in padding.
 static_assert(sizeof(farfault_destination_options) == 72 && offsetof(farfault_destination_options, state_file) == 56 &&
-              offsetof(farfault_destination_options, record_faults) == 64);
+              offsetof(farfault_destination_options, record_faults) == 64 &&
+              offsetof(farfault_destination_options, populate_early) == 65);
 static_assert(sizeof(farfault_stats) == 224 && offsetof(farfault_stats, mtu) == 200 &&
               offsetof(farfault_stats, push_queue) == 216);
 

@@ -54,6 +54,7 @@ farfault_destination_options DestinationDefaults() {
           .reserved = {},
           .state_file = nullptr,
           .record_faults = defaults.record_faults,
+          .populate_early = defaults.populate_early,
           .reserved_end = {}};
 }
 
@@ -148,6 +149,7 @@ absl::StatusOr<DestinationOptions> DestinationOptionsFromC(const farfault_sessio
   made.staging_bytes = known.staging_bytes;
   made.state_file = TextOf(known.state_file);
   made.record_faults = known.record_faults;
+  made.populate_early = known.populate_early;
   return made;
 }
 

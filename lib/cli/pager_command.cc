@@ -75,8 +75,11 @@ void AddPagerCommand(CLI::App& app, Action& action) {
   command->add_option("--socket", options->socket, "UNIX socket to which hypervisors hand their userfaultfd")
       ->type_name("PATH");
   AddAddress(*command, "--from", options->from, "Where the source listens, like tcp://192.0.2.7:7000");
-  AddAddress(*command, "--listen", options->listen, "Where a live source comes to, like tcp://0.0.0.0:7000");
+  CLI::Option* const listen =
+      AddAddress(*command, "--listen", options->listen, "Where a live source comes to, like tcp://0.0.0.0:7000");
   AddKeyFile(*command, options->key);
+  command->add_flag("--populate", options->populate, "Take all of the guest's memory before a source is waited for")
+      ->needs(listen);
   command->add_flag("--rest", options->rest, "Read what nobody asks for as well, so that paging comes to an end");
   AddOutputFile(*command, "--record", options->record, CheckRecord,
                 "Write down the order in which the guest touches its memory");

@@ -51,10 +51,10 @@ struct GuestPlacementOptions {
 /// (GuestMemory::external): then its pages are not dropped here, which only that process can do, and all of a file is
 /// registered, holes included.
 ///
-/// Life: Create populates and registers with the transport; Arm makes touching a page a fault; the PagePlacement
-/// methods map pages; RevokeFrames as soon as every page is resident; Disarm when every page is mapped; CollapseSome
-/// until it is false. Destruction does not disarm: pages that are missing stay so as long as the userfaultfd is open.
-/// One thread at a time.
+/// Life: Create populates and registers with the transport (or Open, PopulateEarly and SetUp do so, one by one); Arm
+/// makes touching a page a fault; the PagePlacement methods map pages; RevokeFrames as soon as every page is resident;
+/// Disarm when every page is mapped; CollapseSome until it is false. Destruction does not disarm: pages that are
+/// missing stay so as long as the userfaultfd is open. One thread at a time.
 class GuestPlacement final : public PagePlacement {
  public:
   /// Errors name the region and the remedy: kInvalidArgument (not the file's mapping, a file that is too short or on a
@@ -64,6 +64,16 @@ class GuestPlacement final : public PagePlacement {
   static absl::StatusOr<std::unique_ptr<GuestPlacement>> Create(const GuestMemory& memory, const PageLayout& layout,
                                                                 Transport& transport,
                                                                 const GuestPlacementOptions& options);
+
+  /// The first part of Create, for which no transport is needed. Errors as there.
+  static absl::StatusOr<std::unique_ptr<GuestPlacement>> Open(const GuestMemory& memory, const PageLayout& layout,
+                                                              bool collapse_huge_pages);
+  /// Before the rest of it: populates all of every file, holes included. A guest in another process has armed its
+  /// memory and has not begun. Uses threads, progress and hint of `options`. Errors as those of Create.
+  absl::Status PopulateEarly(const GuestPlacementOptions& options);
+  /// The rest, `options.collapse_huge_pages` being as it was for Open. Of what was populated early, what need not be is
+  /// given back.
+  absl::Status SetUp(Transport& transport, const GuestPlacementOptions& options);
   ~GuestPlacement() override;
 
   /// The features to open a Userfaultfd with for this memory.
@@ -133,11 +143,17 @@ class GuestPlacement final : public PagePlacement {
     GuestProcess process;
   };
 
-  GuestPlacement(const GuestMemory& memory, const PageLayout& layout, const GuestPlacementOptions& options);
+  GuestPlacement(const GuestMemory& memory, const PageLayout& layout, bool collapse_huge_pages);
 
   absl::Status MapAliases();
   std::vector<PageRun> PlanFrames(const Transport& transport, std::span<const PageRun> holes) const;
-  absl::Status PopulateAliases(std::span<const PageRun> populated, const GuestPlacementOptions& options);
+  absl::Status PopulateAliases(std::span<const PageRun> runs, const GuestPlacementOptions& options) const;
+  absl::Status GiveBack(std::span<const PageRun> runs) const;
+  std::vector<PageRun> Files() const;
+  /// Making them takes pages out of every mapping, which a guest that has begun would feel.
+  bool makes_huge_folios() const { return collapse_huge_pages_ && !has_begun(); }
+  /// Its pages may be mapped, and its own.
+  bool has_begun() const { return external_ != nullptr && (external_->guest.running || external_->guest.taken_over); }
   void FindHugeChunks(std::span<const PageRun> populated, const std::function<void(std::string hint)>& hint);
   absl::Status RegisterFrames(Transport& transport, std::vector<PageRun> runs, const GuestPlacementOptions& options);
   absl::Status RegisterRings(Transport& transport, const GuestPlacementOptions& options);
@@ -185,6 +201,7 @@ class GuestPlacement final : public PagePlacement {
   Mapping huge_zeros_;  // What UFFDIO_COPY takes zeros from where there is no UFFDIO_ZEROPAGE.
 
   bool collapse_huge_pages_;
+  bool populated_early_ = false;
   std::size_t collapse_place_ = 0;  // How far CollapseSome has come.
   std::uint64_t collapse_offset_ = 0;
 };

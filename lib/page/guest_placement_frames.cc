@@ -51,25 +51,21 @@ std::vector<PageRun> GuestPlacement::PlanFrames(const Transport& transport, std:
   return runs;
 }
 
-absl::Status GuestPlacement::PopulateAliases(std::span<const PageRun> populated, const GuestPlacementOptions& options) {
-  const ExternalGuest* const guest = external_ == nullptr ? nullptr : &external_->guest;
-  // Making huge folios takes pages out of every mapping, which a guest that has begun would feel.
-  const bool huge = collapse_huge_pages_ && (guest == nullptr || !(guest->running || guest->taken_over));
+absl::Status GuestPlacement::PopulateAliases(std::span<const PageRun> runs,
+                                             const GuestPlacementOptions& options) const {
   std::vector<PopulateRange> ranges;
-  for (const PageRun& run : populated) {
+  for (const PageRun& run : runs) {
     const Place& place = PlaceOf(run.first);
     ranges.push_back({.region = &place.region,
                       .memory = {place.alias + place.Offset(run.first), run.count << place.page_shift},
-                      .huge = huge && place.region.page_size == kSmallPage,
-                      .armed = guest != nullptr && guest->registered,
+                      .huge = makes_huge_folios() && place.region.page_size == kSmallPage,
+                      .armed = external_ != nullptr && external_->guest.registered,
                       .file_offset = place.region.file_offset + place.Offset(run.first)});
   }
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
   // Registering is the other half.
   if (options.progress) progress = [&](std::uint64_t done, std::uint64_t total) { options.progress(done / 2, total); };
-  if (absl::Status status = Populate(ranges, options.threads, progress); !status.ok()) return status;
-  if (collapse_huge_pages_) FindHugeChunks(populated, huge ? options.hint : nullptr);
-  return absl::OkStatus();
+  return Populate(ranges, options.threads, progress);
 }
 
 void GuestPlacement::FindHugeChunks(std::span<const PageRun> populated,

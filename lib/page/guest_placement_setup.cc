@@ -20,9 +20,8 @@ constexpr std::uint64_t Operation(unsigned number) { return std::uint64_t{1} << 
 
 }  // namespace
 
-GuestPlacement::GuestPlacement(const GuestMemory& memory, const PageLayout& layout,
-                               const GuestPlacementOptions& options)
-    : layout_(layout), frames_(layout), collapse_huge_pages_(options.collapse_huge_pages) {
+GuestPlacement::GuestPlacement(const GuestMemory& memory, const PageLayout& layout, bool collapse_huge_pages)
+    : layout_(layout), frames_(layout), collapse_huge_pages_(collapse_huge_pages) {
   if (memory.external() != nullptr) {
     external_ = std::make_unique<External>(*memory.external(), GuestProcess(memory.external()->pid));
   }
@@ -42,22 +41,62 @@ GuestPlacement::~GuestPlacement() = default;
 absl::StatusOr<std::unique_ptr<GuestPlacement>> GuestPlacement::Create(const GuestMemory& memory,
                                                                        const PageLayout& layout, Transport& transport,
                                                                        const GuestPlacementOptions& options) {
+  auto placement = Open(memory, layout, options.collapse_huge_pages);
+  if (!placement.ok()) return placement.status();
+  if (absl::Status status = (*placement)->SetUp(transport, options); !status.ok()) return status;
+  return placement;
+}
+
+absl::StatusOr<std::unique_ptr<GuestPlacement>> GuestPlacement::Open(const GuestMemory& memory,
+                                                                     const PageLayout& layout,
+                                                                     bool collapse_huge_pages) {
   if (absl::Status status = CheckGuestMappings(memory); !status.ok()) return status;
-  std::unique_ptr<GuestPlacement> placement(new GuestPlacement(memory, layout, options));
+  std::unique_ptr<GuestPlacement> placement(new GuestPlacement(memory, layout, collapse_huge_pages));
   if (absl::Status status = placement->MapAliases(); !status.ok()) return status;
   if (absl::Status status = placement->CheckUnmapped(); !status.ok()) return status;
+  return placement;
+}
+
+absl::Status GuestPlacement::PopulateEarly(const GuestPlacementOptions& options) {
+  const std::vector<PageRun> files = Files();
+  if (absl::Status status = PopulateAliases(files, options); !status.ok()) return status;
+  if (collapse_huge_pages_) FindHugeChunks(files, makes_huge_folios() ? options.hint : nullptr);
+  populated_early_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status GuestPlacement::SetUp(Transport& transport, const GuestPlacementOptions& options) {
   std::vector<PageRun> holes(options.holes.begin(), options.holes.end());
   std::sort(holes.begin(), holes.end(), [](const PageRun& a, const PageRun& b) { return a.first < b.first; });
-  std::vector<PageRun> frames = placement->PlanFrames(transport, holes);
+  std::vector<PageRun> frames = PlanFrames(transport, holes);
   // A guest in another process may be larger than what there is room for, as long as most of it are holes.
-  const bool sparse = placement->external_ != nullptr && !transport.pins_memory();
+  const bool sparse = external_ != nullptr && !transport.pins_memory();
   const std::vector<PageRun> populated = sparse ? WithoutHoles(frames, holes) : frames;
-  if (absl::Status status = placement->PopulateAliases(populated, options); !status.ok()) return status;
-  if (absl::Status status = placement->RegisterFrames(transport, std::move(frames), options); !status.ok()) {
-    return status;
+  absl::Status status =
+      populated_early_ ? GiveBack(WithoutHoles(Files(), populated)) : PopulateAliases(populated, options);
+  if (!status.ok()) return status;
+  const bool hints = makes_huge_folios() && !populated_early_;
+  if (collapse_huge_pages_) FindHugeChunks(populated, hints ? options.hint : nullptr);
+  if (status = RegisterFrames(transport, std::move(frames), options); !status.ok()) return status;
+  return RegisterRings(transport, options);
+}
+
+std::vector<PageRun> GuestPlacement::Files() const {
+  std::vector<PageRun> files;
+  for (const Place& place : places_) {
+    if (place.alias != nullptr) files.push_back(place.pages);
   }
-  if (absl::Status status = placement->RegisterRings(transport, options); !status.ok()) return status;
-  return placement;
+  return files;
+}
+
+// Before anything is armed: later somebody could wait for it. Huge pages of hugetlbfs stay, for with its page a hole
+// would lose its reservation.
+absl::Status GuestPlacement::GiveBack(std::span<const PageRun> runs) const {
+  for (const PageRun& run : runs) {
+    if (PlaceOf(run.first).region.page_size == kHugePage) continue;
+    if (absl::Status emptied = EmptyFrames(run); !emptied.ok()) return emptied;
+  }
+  return absl::OkStatus();
 }
 
 std::uint64_t GuestPlacement::required_features() const {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -13,23 +14,61 @@
 
 namespace farfault {
 
-absl::Status DestinationResources::MakePlacement(SessionCore& core, const DestinationOptions& options,
-                                                 std::span<const PageRun> holes) {
+namespace {
+
+// Why a guest's memory cannot be populated before there is a peer; empty: it can.
+std::string_view WhyNotEarly(const GuestMemory& memory) {
+  const auto regions = memory.regions();
+  if (std::none_of(regions.begin(), regions.end(), [](const Region& region) { return region.fd >= 0; })) {
+    return "private memory is populated as pages come";
+  }
+  const ExternalGuest* const guest = memory.external();
+  if (guest == nullptr) return "";
+  if (guest->running || guest->taken_over) return "the guest may run already, and would feel it";
+  // What it touches until it is armed could be overlooked afterwards.
+  return guest->registered ? "" : "the guest's process has not armed its memory";
+}
+
+// All but what is known only when there is a peer.
+GuestPlacementOptions PlacementOptions(SessionCore& core, const DestinationOptions& options) {
   GuestPlacementOptions placement;
   placement.demand_slots = static_cast<std::uint32_t>(options.max_outstanding_faults);
   placement.staging_bytes = options.staging_bytes;
-  placement.push_channels = core.connection.push.size();
   placement.collapse_huge_pages = options.collapse_huge_pages;
   placement.threads = options.prepare_threads;
-  placement.holes = {holes.begin(), holes.end()};
   placement.progress = [&core](std::uint64_t done, std::uint64_t total) {
     core.events.Progress(EventKind::kPreparing, done, total);
   };
   placement.hint = [&core](std::string hint) { core.events.Send(EventKind::kHint, std::move(hint)); };
-  auto made = GuestPlacement::Create(core.memory, core.layout, *core.transport, placement);
-  if (!made.ok()) return made.status();
-  placement_ = *std::move(made);
-  return absl::OkStatus();
+  return placement;
+}
+
+}  // namespace
+
+absl::Status DestinationResources::PopulateEarly(SessionCore& core, const DestinationOptions& options) {
+  if (const std::string_view why = WhyNotEarly(core.memory); !why.empty()) {
+    core.events.Send(EventKind::kHint, fmt::format("no memory is populated before the source is there: {}", why));
+    return absl::OkStatus();
+  }
+  auto opened = GuestPlacement::Open(core.memory, core.layout, options.collapse_huge_pages);
+  if (!opened.ok()) return opened.status();
+  placement_ = *std::move(opened);
+  return placement_->PopulateEarly(PlacementOptions(core, options));
+}
+
+absl::Status DestinationResources::MakePlacement(SessionCore& core, const DestinationOptions& options,
+                                                 std::span<const PageRun> holes) {
+  if (placement_ == nullptr) {
+    auto opened = GuestPlacement::Open(core.memory, core.layout, options.collapse_huge_pages);
+    if (!opened.ok()) return opened.status();
+    placement_ = *std::move(opened);
+  }
+  GuestPlacementOptions placement = PlacementOptions(core, options);
+  placement.push_channels = core.connection.push.size();
+  placement.holes = holes;
+  absl::Status set_up = placement_->SetUp(*core.transport, placement);
+  if (!set_up.ok()) placement_.reset();
+  return set_up;
 }
 
 absl::Status DestinationResources::OpenStateFile(const GuestMemory& memory, const std::string& path) {

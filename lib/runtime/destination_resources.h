@@ -24,6 +24,8 @@ namespace farfault {
 /// the engine.
 class DestinationResources {
  public:
+  /// Ahead of Prepare, before there is a peer: populates what has a file. A hint says why that is left to Prepare.
+  absl::Status PopulateEarly(SessionCore& core, const DestinationOptions& options);
   /// Populates, registers and arms the memory. What has been made stays when a later part fails: see Disarm.
   absl::Status Prepare(SessionCore& core, const DestinationOptions& options, std::span<const PageRun> holes);
 

@@ -66,9 +66,15 @@ void ThreadedDestinationSession::KeepMissingPagesParked() {
 }
 
 absl::Status ThreadedDestinationSession::Start() {
+  const ExternalGuest* const external = core_.memory.external();
+  const GuestProcess guest(external == nullptr ? 0 : external->pid);
+  if (options_.populate_early) {
+    if (absl::Status populated = resources_.PopulateEarly(core_, options_); !populated.ok()) return populated;
+  }
   auto rendezvous =
       Rendezvous::Create(Role::kDestination, options_, options_.spin > absl::ZeroDuration(), core_.events);
   if (!rendezvous.ok()) return rendezvous.status();
+  (*rendezvous)->WatchGuest(guest);
   auto connection = (*rendezvous)->Meet([this](Connection& peer) {
     return AgreeOnRegions(*peer.link, core_.memory, Deadline::After(options_.handshake_timeout));
   });

@@ -123,6 +123,7 @@ absl::StatusOr<Connection> Rendezvous::AcceptPeer(Deadline deadline) {
       absl::SleepFor(kLookAround);
       continue;
     }
+    if (guest_gone()) return GuestProcess::Gone();
     HintAtTrouble();
     absl::Status accepted =
         AcceptControl(std::min(deadline, Deadline::After(candidates_.empty() ? kTroubleCheck : kLookAround)));
@@ -197,6 +198,7 @@ absl::StatusOr<std::unique_ptr<Channel>> Rendezvous::ConnectControl(Deadline dea
                           fmt::format("{}; gave up after {} (start the other end, or raise peer_timeout)",
                                       StatusText(connected.status()), absl::FormatDuration(options_.peer_timeout)));
     }
+    if (guest_gone()) return GuestProcess::Gone();
     if (!told) events_.Send(EventKind::kWaitingForPeer, options_.connect);
     HintAtAttempt(connected.status());
     absl::SleepFor(pause);

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "farfault/options.h"
+#include "lib/fault/guest_process.h"
 #include "lib/runtime/candidate.h"
 #include "lib/runtime/connection.h"
 #include "lib/runtime/event_sink.h"
@@ -41,6 +42,9 @@ class Rendezvous {
     return std::move(transport_);
   }
 
+  /// Waiting for a peer ends with kAborted soon after `guest`, which outlives the waiting, has exited.
+  void WatchGuest(const GuestProcess& guest) { guest_ = &guest; }
+
   /// Meets a peer. `agree` talks with it over the control link. A listening side outlasts peers that fail before they
   /// have proved who they are or that vanish, and lets none of them delay another; a connecting side retries only while
   /// nobody listens.
@@ -66,6 +70,7 @@ class Rendezvous {
   absl::StatusOr<Connection> ConnectPeer(Deadline deadline);
   absl::StatusOr<Connection> AcceptPeer(Deadline deadline);
   absl::Status NobodyCame() const;
+  bool guest_gone() const { return guest_ != nullptr && guest_->exited(); }
   /// Whether what came in wants to be a peer, and is a candidate now.
   absl::StatusOr<bool> Admit(IncomingChannel& incoming);
   absl::Status AddCandidate(std::unique_ptr<Channel> control, std::size_t rail);
@@ -89,8 +94,9 @@ class Rendezvous {
   std::unique_ptr<Transport> transport_;
   std::unique_ptr<Listener> listener_;
   std::vector<std::unique_ptr<Candidate>> candidates_;  // Oldest first.
-  absl::Status last_failure_;                           // Of a peer that came and failed.
-  std::set<std::string> attempts_told_;                 // Why this side could not connect.
+  const GuestProcess* guest_ = nullptr;
+  absl::Status last_failure_;            // Of a peer that came and failed.
+  std::set<std::string> attempts_told_;  // Why this side could not connect.
 };
 
 }  // namespace farfault

@@ -51,6 +51,7 @@ void CheckSame(const DestinationOptions& a, const DestinationOptions& b) {
   CHECK(a.collapse_huge_pages == b.collapse_huge_pages);
   CHECK(a.prepare_threads == b.prepare_threads);
   CHECK(a.record_faults == b.record_faults);
+  CHECK(a.populate_early == b.populate_early);
   CHECK(a.state_file == b.state_file);
   CHECK(a.staging_bytes == b.staging_bytes);
 }
@@ -186,6 +187,7 @@ TEST_CASE("options of a destination go from C to C++ one by one") {
   destination.staging_bytes = 15;
   destination.state_file = "/dev/shm/state";
   destination.record_faults = true;
+  destination.populate_early = true;
   DestinationOptions expected;
   expected.spin = absl::Nanoseconds(11);
   expected.max_outstanding_faults = 12;
@@ -195,14 +197,16 @@ TEST_CASE("options of a destination go from C to C++ one by one") {
   expected.staging_bytes = 15;
   expected.state_file = "/dev/shm/state";
   expected.record_faults = true;
+  expected.populate_early = true;
   CheckSame(OfC(DestinationOptionsFromC(&session, &destination)), expected);
-  // Of a program that does not know the last two.
+  // Of a program that does not know the last three.
   destination.struct_size = offsetof(farfault_destination_options, state_file);
   expected.state_file = "";
   expected.record_faults = false;
+  expected.populate_early = false;
   CheckSame(OfC(DestinationOptionsFromC(&session, &destination)), expected);
   destination.struct_size = sizeof(destination);
-  destination.reserved_end[6] = 1;
+  destination.reserved_end[5] = 1;
   CHECK(absl::IsInvalidArgument(DestinationOptionsFromC(&session, &destination).status()));
 }
 

@@ -38,6 +38,7 @@ struct layout_entry {
       LAYOUT_SIZE(farfault_destination_options), LAYOUT_FIELD(farfault_destination_options, collapse_huge_pages),     \
       LAYOUT_FIELD(farfault_destination_options, reserved), LAYOUT_FIELD(farfault_destination_options, state_file),   \
       LAYOUT_FIELD(farfault_destination_options, record_faults),                                                      \
+      LAYOUT_FIELD(farfault_destination_options, populate_early),                                                     \
       LAYOUT_FIELD(farfault_destination_options, reserved_end), LAYOUT_SIZE(farfault_prepage_budget),                 \
       LAYOUT_FIELD(farfault_prepage_budget, critical), LAYOUT_FIELD(farfault_prepage_budget, critical_only),          \
       LAYOUT_SIZE(farfault_prepage_report), LAYOUT_SIZE(farfault_stats),                                              \

@@ -1,3 +1,5 @@
+#include <sys/stat.h>
+
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <csignal>
@@ -45,8 +47,11 @@ TEST_CASE("a Linux guest moves between unmodified QEMUs and runs on without the 
 TEST_CASE("a guest that is moved by demand paging alone has every word right") {
   Scene scene;
   auto source = scene.StartGuest(scene.Spec("source"));
-  auto pager = scene.StartPager({"--rest"});
+  auto pager = scene.StartPager({"--rest", "--populate"});
   auto destination = scene.StartDestination(scene.Spec("destination"), *pager);
+  struct stat ram{};
+  REQUIRE(stat(destination->ram_path().c_str(), &ram) == 0);
+  CHECK(ram.st_blocks * 512 >= ram.st_size);  // Before a source has come.
   auto migration = scene.Migrate(*source, *destination, {"--prepage-time", "0s", "--no-push"});
   CheckRunsWell(*destination, 1);
   RequireMoved(*migration, *destination);

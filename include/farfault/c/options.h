@@ -114,8 +114,15 @@ struct farfault_destination_options {
   /// Keep the order in which the guest touches pages, for `farfault_destination_fault_order`; eight bytes per page;
   /// false. Change this to learn a working set for later runs.
   bool record_faults;
+  /// Take the memory of all pages in `farfault_destination_create`, before the peer is waited for, so that a move does
+  /// not wait for memory; false. That call takes so much longer, whatever `peer_timeout_ns` says, and meanwhile nobody
+  /// listens. What the source has never populated is given back in `farfault_destination_prepare`, except where
+  /// registering pins memory or huge pages of hugetlbfs are reserved; after an error nothing is. Not for private
+  /// memory, nor for a guest of another process that may run already or has not armed its memory: a hint says so.
+  /// Change this where the destination is set up ahead of the move.
+  bool populate_early;
   /// 0.
-  uint8_t reserved_end[7];
+  uint8_t reserved_end[6];
 };
 
 FARFAULT_EXPORT void farfault_destination_options_init(struct farfault_destination_options* options,

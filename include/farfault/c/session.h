@@ -116,7 +116,7 @@ FARFAULT_EXPORT enum farfault_status farfault_source_wait_until_drained(struct f
                                                                         int64_t timeout_ns);
 
 /// Meets the peer and checks that both mean the same regions. `destination` may be NULL: the defaults. Errors as for
-/// `farfault_source_create`.
+/// `farfault_source_create`, and with `populate_early` those of populating (see `farfault_destination_prepare`).
 FARFAULT_EXPORT enum farfault_status farfault_destination_create(const struct farfault_memory* memory,
                                                                  const struct farfault_session_options* session,
                                                                  const struct farfault_destination_options* destination,

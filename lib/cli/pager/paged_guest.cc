@@ -34,8 +34,11 @@ SessionOptions PagedGuest::CommonOptions() {
           bar_.Say(fmt::format("waiting for a source at {} (Ctrl-C to stop)", options_.from));
         }
         break;
+      case EventKind::kConnected:
+        met_ = true;
+        break;
       case EventKind::kPreparing:
-        bar_.Update("preparing memory", event.done, event.total);
+        bar_.Update(met_ ? "preparing memory" : "taking memory", event.done, event.total);
         break;
       case EventKind::kMoving:
         bar_.Update("paging", event.done, event.total);
@@ -67,6 +70,7 @@ absl::Status PagedGuest::Attach(GuestMemory memory, const std::string& state_fil
   static_cast<SessionOptions&>(options) = CommonOptions();
   options.record_faults = !options_.record.empty();
   options.state_file = state_file;
+  options.populate_early = options_.populate;
   // One processor is left to the guests that run here meanwhile.
   options.prepare_threads = std::max<std::size_t>(2, ThreadCount(0)) - 1;
   told_waiting_ = false;

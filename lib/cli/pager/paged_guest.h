@@ -29,6 +29,7 @@ struct PagerOptions {
   std::string state;        ///< File for a pager that follows this one; empty: none.
   std::string record;       ///< Write the order of faults there; empty: nowhere.
   std::string working_set;  ///< Read this order ahead of demand; empty: none.
+  bool populate = false;    ///< Before the source comes.
   bool rest = false;        ///< Read what is left, too.
   bool once = false;
   bool json = false;
@@ -75,6 +76,7 @@ class PagedGuest {
   std::uint64_t page_size_ = 0;
   std::unique_ptr<DestinationSession> session_;
   bool told_waiting_ = false;
+  bool met_ = false;  // The source.
 };
 
 /// As one JSON object.

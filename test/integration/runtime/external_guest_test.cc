@@ -114,6 +114,21 @@ TEST_CASE("the end of the guest's process ends the session", "[external]") {
   CHECK(pager.destination->state() == SessionState::kFailed);
 }
 
+TEST_CASE("a guest's process that ends while a peer is waited for ends the wait", "[external]") {
+  RequireDirtyTracking();
+  const bool listens = GENERATE(true, false);
+  ForkedGuest guest(Shared());
+  DestinationOptions options;
+  (listens ? options.listen : options.connect) = listens ? "tcp://127.0.0.1:0" : "tcp://127.0.0.1:1";
+  options.on_event = [&](const Event& event) {
+    if (event.kind == EventKind::kListening || event.kind == EventKind::kWaitingForPeer) guest.Kill();
+  };
+  options.peer_timeout = absl::Minutes(5);
+  const auto session = DestinationSession::Create(MemoryOf(guest, guest.external()), std::move(options));
+  INFO(session.status().ToString());
+  CHECK(absl::IsAborted(session.status()));
+}
+
 TEST_CASE("a guest in another process stays parked when its pager ends, as long as somebody holds its descriptor",
           "[external]") {
   RequireUserfaultfd();

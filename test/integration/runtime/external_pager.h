@@ -52,6 +52,8 @@ struct Pager {
     DestinationOptions options;
     options.connect = source.address();
     options.state_file = state_file;
+    options.populate_early = populate_early;
+    options.on_event = on_event;
     auto session = DestinationSession::Create(std::move(memory), std::move(options));
     if (!session.ok()) return session.status();
     destination = *std::move(session);
@@ -69,6 +71,8 @@ struct Pager {
   }
 
   std::string state_file;
+  bool populate_early = false;
+  EventListener on_event;
   ListeningSource source;
   std::unique_ptr<DestinationSession> destination;
 };

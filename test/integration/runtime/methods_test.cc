@@ -1,3 +1,5 @@
+#include <sys/stat.h>
+
 #include <catch2/catch_test_macros.hpp>
 #include <catch2/generators/catch_generators.hpp>
 #include <cstring>
@@ -107,6 +109,49 @@ TEST_CASE("active push brings everything while the guest touches it", "[fabrics]
   CheckBooks(stats);
   // Pages that were read as well may still be on their way when all is resident.
   CHECK(pair.source->Stats().pages_sent >= stats.pages_pushed);
+}
+
+TEST_CASE("memory that is taken before the source comes is what the guest gets", "[fabrics]") {
+  RequireUserfaultfd();
+  const bool shared = GENERATE(true, false);
+  GuestImage source(OneRegion(shared));
+  GuestImage destination(OneRegion(shared));
+  source.Fill(6);
+  DestinationOptions options;
+  options.populate_early = true;
+  std::uint64_t when_met = 0;
+  options.on_event = [&](const Event& event) {
+    struct stat file{};
+    const bool met = event.kind == EventKind::kConnected;
+    if (met && fstat(destination.memory().regions()[0].fd, &file) == 0) {
+      when_met = static_cast<std::uint64_t>(file.st_blocks) * 512;
+    }
+  };
+  const SessionPair pair = MakePair(source, Pushing(true), destination, std::move(options));
+  CHECK(when_met == (shared ? kImage : 0));
+  pair.SwitchOver();
+  CHECK(TouchAll(destination, source, 3) == 0);
+  REQUIRE(pair.destination->WaitUntilResident(absl::Seconds(60)).ok());
+  CHECK(destination.FirstDifference(source).empty());
+  CheckBooks(pair.destination->Stats());
+}
+
+TEST_CASE("sessions that never spin move everything too", "[fabrics]") {
+  RequireUserfaultfd();
+  GuestImage source(OneRegion(true));
+  GuestImage destination(OneRegion(true));
+  source.Fill(5);
+  SourceOptions source_options = Pushing(GENERATE(true, false));
+  source_options.spin = absl::ZeroDuration();
+  DestinationOptions destination_options;
+  destination_options.spin = absl::ZeroDuration();
+  const SessionPair pair = MakePair(source, std::move(source_options), destination, std::move(destination_options));
+  pair.SwitchOver();
+  CHECK(TouchAll(destination, source, 3) == 0);
+  REQUIRE(pair.destination->WaitUntilResident(absl::Seconds(60)).ok());
+  REQUIRE(pair.source->WaitUntilDrained(absl::Seconds(60)).ok());
+  CHECK(destination.FirstDifference(source).empty());
+  CheckBooks(pair.destination->Stats());
 }
 
 TEST_CASE("a destination that has everything sleeps", "[fabrics]") {

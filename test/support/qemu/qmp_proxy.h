@@ -32,8 +32,8 @@ class QmpProxy {
   void Hold(const std::string& command) { Set(command, Treatment::kHold); }
   /// QEMU does not hear of `command`, and nobody answers.
   void Swallow(const std::string& command) { Set(command, Treatment::kSwallow); }
-  /// The first line of QEMU's that has `words` in it reaches the client when Release is called, and nobody hears anything
-  /// until then.
+  /// The first line of QEMU's that has `words` in it reaches the client when Release is called, and nobody hears
+  /// anything until then.
   void HoldAnswer(const std::string& words);
   /// How often `command` has come.
   int Count(const std::string& command);
