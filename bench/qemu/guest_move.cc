@@ -49,14 +49,17 @@ double StallQuantile(const GuestReport& report, double q) {
 absl::StatusOr<MoveCost> GuestMove::Run(Mover mover) {
   MoveCost cost;
   absl::Status status = StartSource(mover);
+  const bool started = status.ok();
   if (status.ok()) {
     status = mover == Mover::kFarfault ? ByFarfault(cost) : ByPostcopy(mover == Mover::kPostcopyPreempt, cost);
   }
   if (status.ok()) status = ReadGuest(cost);
   source_.reset();
   destination_.reset();
-  if (!status.ok()) return status;
-  return cost;
+  if (status.ok()) return cost;
+  // That QEMU has gone by now is not that there is none.
+  if (started && absl::IsUnavailable(status)) return absl::AbortedError(status.message());
+  return status;
 }
 
 QemuMachine::Spec GuestMove::Spec(const char* name, Mover mover) const {
@@ -79,12 +82,18 @@ absl::Status GuestMove::StartSource(Mover mover) {
   auto first = source_->WaitForReport(kPatience, Any);
   if (!first.ok()) return first.status();
   idle_begin_ = *first;
-  for (before_ = idle_begin_; absl::Milliseconds(before_.ms - idle_begin_.ms) < kUndisturbed;) {
+  for (idle_end_ = idle_begin_; absl::Milliseconds(idle_end_.ms - idle_begin_.ms) < kUndisturbed;) {
     auto report = source_->WaitForReport(kPatience, Any);
     if (!report.ok()) return report.status();
-    before_ = *report;
+    idle_end_ = *report;
   }
   return absl::OkStatus();
+}
+
+absl::Status GuestMove::BeginMove() {
+  auto report = source_->WaitForReport(kPatience, Any);
+  if (report.ok()) before_ = *report;
+  return report.status();
 }
 
 absl::Status GuestMove::ReadGuest(MoveCost& cost) const {
@@ -97,14 +106,21 @@ absl::Status GuestMove::ReadGuest(MoveCost& cost) const {
   if (after->wrong != 0) {
     return absl::DataLossError(fmt::format("the guest found {} pages with wrong words", after->wrong));
   }
-  const GuestReport idle = Difference(idle_begin_, before_);
+  cost.whole_ms = cost.ready_ms + cost.total_ms;
+  cost.ready_blocked_ms = BlockedMs(idle_end_, before_);
+  cost.blocked_ms = BlockedMs(before_, *after);
   const GuestReport moved = Difference(before_, *after);
-  const double noise = static_cast<double>(idle.stall_ns) / static_cast<double>(std::max<std::uint64_t>(1, idle.ms));
-  cost.blocked_ms = std::max(0.0, static_cast<double>(moved.stall_ns) - noise * static_cast<double>(moved.ms)) / 1e6;
   cost.stall_p50_us = StallQuantile(moved, 0.5);
   cost.stall_p99_us = StallQuantile(moved, 0.99);
   cost.stall_max_us = StallQuantile(moved, 1);
   return absl::OkStatus();
+}
+
+double GuestMove::BlockedMs(const GuestReport& from, const GuestReport& to) const {
+  const GuestReport idle = Difference(idle_begin_, idle_end_);
+  const double noise = static_cast<double>(idle.stall_ns) / static_cast<double>(std::max<std::uint64_t>(1, idle.ms));
+  const GuestReport lost = Difference(from, to);
+  return std::max(0.0, static_cast<double>(lost.stall_ns) - noise * static_cast<double>(lost.ms)) / 1e6;
 }
 
 }  // namespace farfault::bench

@@ -31,6 +31,12 @@ struct MoveCost {
   /// farfault: how much of it SwitchOver took.
   double switchover_us = 0;
   double total_ms = 0;
+  /// How long the destination took to be ready for it, before.
+  double ready_ms = 0;
+  /// Both together.
+  double whole_ms = 0;
+  /// As `blocked_ms`, while the destination got ready.
+  double ready_blocked_ms = 0;
   /// Sum of the guest's touches that took 20 us and more while it moved, as it saw them itself, less what the same
   /// guest lost to its emulator in as long a time before.
   double blocked_ms = 0;
@@ -57,16 +63,21 @@ class GuestMove {
  private:
   QemuMachine::Spec Spec(const char* name, Mover mover) const;
   absl::Status StartSource(Mover mover);
+  /// The destination is ready: what the guest loses from here on is the move's.
+  absl::Status BeginMove();
   absl::Status ByFarfault(MoveCost& cost);
   absl::Status ByPostcopy(bool preempt, MoveCost& cost);
   absl::Status ReadGuest(MoveCost& cost) const;
+  /// Beyond what the guest loses anyway.
+  double BlockedMs(const GuestReport& from, const GuestReport& to) const;
 
   const GuestWorkload workload_;
   const std::filesystem::path folder_;
   std::unique_ptr<QemuMachine> source_;
   std::unique_ptr<QemuMachine> destination_;
   GuestReport idle_begin_;  ///< Between these two the guest worked undisturbed.
-  GuestReport before_;
+  GuestReport idle_end_;
+  GuestReport before_;  ///< When the move began.
 };
 
 }  // namespace farfault::bench

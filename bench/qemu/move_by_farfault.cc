@@ -6,6 +6,7 @@
 
 #include "absl/time/clock.h"
 #include "bench/qemu/guest_move.h"
+#include "lib/util/stopwatch.h"
 #include "test/support/command_process.h"
 
 namespace farfault::bench {
@@ -27,9 +28,10 @@ absl::StatusOr<json> Finished(CommandProcess& process, std::string_view what) {
 }  // namespace
 
 absl::Status GuestMove::ByFarfault(MoveCost& cost) {
+  const Stopwatch ready;
   const std::string socket = folder_ / "pager";
-  CommandProcess pager(
-      {FARFAULT_COMMAND, "pager", "--socket", socket, "--listen", "tcp://127.0.0.1:0", "--once", "--json"});
+  CommandProcess pager({FARFAULT_COMMAND, "pager", "--socket", socket, "--listen", "tcp://127.0.0.1:0", "--populate",
+                        "--once", "--json"});
   if (!pager.WaitForErr("waiting for a hypervisor", kPatience)) {
     return absl::AbortedError("the pager does not wait for QEMU: " + pager.Err());
   }
@@ -45,6 +47,9 @@ absl::Status GuestMove::ByFarfault(MoveCost& cost) {
   const std::string said = pager.Err();
   const std::size_t begin = said.find("tcp://");
   const std::string address = said.substr(begin, said.find_first_of(" \n,", begin) - begin);
+
+  cost.ready_ms = absl::ToDoubleMilliseconds(ready.Elapsed());
+  if (absl::Status begun = BeginMove(); !begun.ok()) return begun;
 
   CommandProcess migration({FARFAULT_COMMAND, "qemu-migrate", "--source-qmp", source_->qmp_socket(),
                             "--destination-qmp", destination_->qmp_socket(), "--agent", source_->agent_socket(),

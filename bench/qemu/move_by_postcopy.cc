@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "bench/qemu/guest_move.h"
 #include "lib/cli/qemu/qmp_client.h"
+#include "lib/util/stopwatch.h"
 
 namespace farfault::bench {
 namespace {
@@ -64,6 +65,7 @@ absl::Status Prepare(QmpClient& source, QmpClient& destination, bool preempt, co
 }  // namespace
 
 absl::Status GuestMove::ByPostcopy(bool preempt, MoveCost& cost) {
+  const Stopwatch ready;
   QemuMachine::Spec spec = Spec("destination", Mover::kPostcopy);
   spec.incoming = true;
   auto machine = QemuMachine::Start(spec);
@@ -76,6 +78,9 @@ absl::Status GuestMove::ByPostcopy(bool preempt, MoveCost& cost) {
   if (!destination.ok()) return destination.status();
   const std::string uri = fmt::format("unix:{}", (folder_ / "postcopy").string());
   if (absl::Status status = Prepare(*source, *destination, preempt, uri); !status.ok()) return status;
+
+  cost.ready_ms = absl::ToDoubleMilliseconds(ready.Elapsed());
+  if (absl::Status begun = BeginMove(); !begun.ok()) return begun;
 
   const absl::Time start = absl::Now();
   if (absl::Status status = source->Execute("migrate", {{"uri", uri}}).status(); !status.ok()) return status;

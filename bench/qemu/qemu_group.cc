@@ -62,9 +62,12 @@ struct CostName {
   double MoveCost::* cost;
   const char* unit;
 };
-constexpr std::array<CostName, 8> kFigures = {{
+constexpr std::array<CostName, 11> kFigures = {{
     {"downtime", &MoveCost::downtime_us, "us"},
     {"total time", &MoveCost::total_ms, "ms"},
+    {"getting the destination ready, before", &MoveCost::ready_ms, "ms"},
+    {"that and the total time", &MoveCost::whole_ms, "ms"},
+    {"vCPU blocked meanwhile, before the move", &MoveCost::ready_blocked_ms, "ms"},
     {"vCPU blocked, as the guest saw it", &MoveCost::blocked_ms, "ms"},
     {"vCPU blocked, as reported", &MoveCost::reported_blocked_ms, "ms"},
     {"network faults", &MoveCost::network_faults, ""},
