@@ -92,11 +92,11 @@ struct DestinationOptions : SessionOptions {
   bool collapse_huge_pages = true;
   /// Threads that populate and register memory, 1 to 64; 0 means one per core.
   std::size_t prepare_threads = 0;
-  /// Take the memory of all pages in `DestinationSession::Create`, before the peer is waited for, so that a move does
-  /// not wait for memory. `Create` takes that much longer, whatever `peer_timeout` says, and meanwhile nobody listens.
-  /// What the source has never populated is given back in `Prepare`, except where registering pins memory or huge pages
-  /// of hugetlbfs are reserved; after an error nothing is. Not for private memory, nor for a guest of another process
-  /// (`ExternalGuest`) that may run already or has not armed its memory: a hint says so. Change this where the
+  /// Allocate memory for all pages in `DestinationSession::Create`, before the peer is waited for, so that a move does
+  /// not wait for it. `Create` takes that much longer, cannot be cancelled meanwhile, and nobody listens until then.
+  /// Where the source has holes it is freed in `Prepare`, except where registering pins memory or huge pages of
+  /// hugetlbfs are reserved; when a session fails it stays allocated. Private memory, and a guest of another process
+  /// that may run already or is not `ExternalGuest::registered`, go without: a hint says so. Change this where the
   /// destination is set up ahead of the move.
   bool populate_early = false;
   /// Keep the order in which the guest touches pages, for `DestinationSession::FaultOrder`; eight bytes per page.

@@ -1,5 +1,6 @@
 #include <catch2/catch_test_macros.hpp>
 #include <csignal>
+#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -44,6 +45,24 @@ TEST_CASE("a guest whose pager is killed goes on with the next, which brings wha
   CHECK(paged.at("pages_by").at("fetch") > 0);
   source->process().Signal(SIGKILL);
   CheckRunsWell(*destination, 2);
+}
+
+TEST_CASE("a pager that is started again before the source has come serves the guest like the first") {
+  Scene scene;
+  const std::string state = scene.Path("pages");
+  std::ofstream(state) << "of a guest before, whose pager was killed";
+  auto source = scene.StartGuest(scene.Spec("source"));
+  auto pager = scene.StartPager({"--state", state});
+  auto destination = scene.StartDestination(scene.Spec("destination"), *pager);
+  Kill(*pager);
+  auto next = scene.StartNextPager({"--state", state, "--populate"});
+  auto migration = scene.Migrate(*source, *destination);
+  RequireMoved(*migration, *destination);
+  const nlohmann::json paged = RequireEnded(*next);
+  CHECK(paged.at("taken_over") == false);
+  CHECK(next->Err().find("hint: no memory is populated") == std::string::npos);
+  source->process().Signal(SIGKILL);
+  CheckRunsWell(*destination, 1);
 }
 
 /// What the destination's QEMU makes of the command that runs the guest as the pager is killed.

@@ -114,12 +114,12 @@ struct farfault_destination_options {
   /// Keep the order in which the guest touches pages, for `farfault_destination_fault_order`; eight bytes per page;
   /// false. Change this to learn a working set for later runs.
   bool record_faults;
-  /// Take the memory of all pages in `farfault_destination_create`, before the peer is waited for, so that a move does
-  /// not wait for memory; false. That call takes so much longer, whatever `peer_timeout_ns` says, and meanwhile nobody
-  /// listens. What the source has never populated is given back in `farfault_destination_prepare`, except where
-  /// registering pins memory or huge pages of hugetlbfs are reserved; after an error nothing is. Not for private
-  /// memory, nor for a guest of another process that may run already or has not armed its memory: a hint says so.
-  /// Change this where the destination is set up ahead of the move.
+  /// Allocate memory for all pages in `farfault_destination_create`, before the peer is waited for, so that a move does
+  /// not wait for it; false. That call takes so much longer, cannot be cancelled meanwhile, and nobody listens until
+  /// then. Where the source has holes it is freed in `farfault_destination_prepare`, except where registering pins
+  /// memory or huge pages of hugetlbfs are reserved; when a session fails it stays allocated. Private memory, and a
+  /// guest of another process that may run already or is not `registered`, go without: a hint says so. Change this
+  /// where the destination is set up ahead of the move.
   bool populate_early;
   /// 0.
   uint8_t reserved_end[6];

@@ -9,6 +9,7 @@
 #include "lib/cli/pager/working_set.h"
 #include "lib/cli/peer_advice.h"
 #include "lib/util/parallel.h"
+#include "lib/util/status_text.h"
 
 namespace farfault {
 namespace {
@@ -75,6 +76,10 @@ absl::Status PagedGuest::Attach(GuestMemory memory, const std::string& state_fil
   options.prepare_threads = std::max<std::size_t>(2, ThreadCount(0)) - 1;
   told_waiting_ = false;
   auto session = DestinationSession::Create(std::move(memory), std::move(options));
+  if (absl::IsResourceExhausted(session.status())) {
+    return absl::ResourceExhaustedError(
+        fmt::format("{}; then start its hypervisor again, which hands it over once", StatusText(session.status())));
+  }
   if (!session.ok()) return AdviseInstead(session.status(), kLongerWait);
   session_ = *std::move(session);
   if (absl::Status prepared = session_->Prepare(); !prepared.ok()) return prepared;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "absl/time/clock.h"
 #include "lib/cli/commands.h"
 #include "lib/cli/pager/guest_plan.h"
+#include "lib/prepage/pagemap.h"
 #include "lib/util/deadline.h"
 #include "lib/util/status_text.h"
 #include "lib/util/stopwatch.h"
@@ -57,7 +59,15 @@ absl::StatusOr<std::optional<TakenOver>> Pager::FindKept() const {
   auto taken_over = AskKeeper(keeper_path(), options_.patience);
   if (absl::IsNotFound(taken_over.status())) return std::nullopt;
   if (!taken_over.ok()) return taken_over.status();
+  if (HasNeverRun(taken_over->guest.handshake)) taken_over->guest.handshake.taken_over = false;
   return *std::move(taken_over);
+}
+
+// The state file is made before the guest may run, and its keeper is named after it. That none of its pages is mapped
+// is looked at as for any new guest, if that can be.
+bool Pager::HasNeverRun(const Handshake& handshake) const {
+  return handshake.shared_file && !handshake.running && access(options_.state.c_str(), F_OK) != 0 && errno == ENOENT &&
+         Pagemap::Open(handshake.pid).ok();
 }
 
 absl::Status Pager::Run() {
@@ -114,6 +124,8 @@ absl::Status Pager::Keep(Served& served) const {
   if (options_.state.empty() || served.kept.held()) return absl::OkStatus();
   auto kept = StartKeeper(keeper_path(), served.arrival.handshake);
   if (!kept.ok()) return kept.status();
+  // Left by a guest that had no keeper any more: nobody must take it for this one's.
+  unlink(options_.state.c_str());
   served.kept = *std::move(kept);
   return absl::OkStatus();
 }

@@ -50,6 +50,7 @@ class Pager {
 
   std::string keeper_path() const { return options_.state + ".keeper"; }
   absl::StatusOr<std::optional<TakenOver>> FindKept() const;
+  bool HasNeverRun(const Handshake& handshake) const;
   void Begin(Arrival::Guest arrival, KeptGuest kept);
   void Serve(Served& served);
   absl::Status Page(Served& served, PagedGuest& guest);

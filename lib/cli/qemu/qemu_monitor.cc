@@ -162,7 +162,11 @@ absl::Status QemuMonitor::Quit(absl::Duration timeout) {
 
 absl::Status QemuMonitor::ListenForState(const std::string& uri) {
   client_.ForgetEvents();
-  return client_.Execute("migrate-incoming", {{"uri", uri}}).status();
+  absl::Status status = client_.Execute("migrate-incoming", {{"uri", uri}}).status();
+  if (!absl::IsFailedPrecondition(status)) return status;
+  return absl::FailedPreconditionError(
+      fmt::format("{}. A QEMU that has waited for a guest once, and did not get it, is started again, with its pager",
+                  StatusText(status)));
 }
 
 absl::Status QemuMonitor::PutBack() {
