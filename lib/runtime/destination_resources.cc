@@ -13,7 +13,6 @@
 #include "lib/push/run_list_receiver.h"
 
 namespace farfault {
-
 namespace {
 
 // Why a guest's memory cannot be populated before there is a peer; empty: it can.
@@ -50,18 +49,21 @@ absl::Status DestinationResources::PopulateEarly(SessionCore& core, const Destin
     core.events.Send(EventKind::kHint, fmt::format("no memory is populated before the source is there: {}", why));
     return absl::OkStatus();
   }
+  if (absl::Status opened = OpenPlacement(core, options); !opened.ok()) return opened;
+  return placement_->PopulateEarly(PlacementOptions(core, options));
+}
+
+absl::Status DestinationResources::OpenPlacement(const SessionCore& core, const DestinationOptions& options) {
   auto opened = GuestPlacement::Open(core.memory, core.layout, options.collapse_huge_pages);
   if (!opened.ok()) return opened.status();
   placement_ = *std::move(opened);
-  return placement_->PopulateEarly(PlacementOptions(core, options));
+  return absl::OkStatus();
 }
 
 absl::Status DestinationResources::MakePlacement(SessionCore& core, const DestinationOptions& options,
                                                  std::span<const PageRun> holes) {
   if (placement_ == nullptr) {
-    auto opened = GuestPlacement::Open(core.memory, core.layout, options.collapse_huge_pages);
-    if (!opened.ok()) return opened.status();
-    placement_ = *std::move(opened);
+    if (absl::Status opened = OpenPlacement(core, options); !opened.ok()) return opened;
   }
   GuestPlacementOptions placement = PlacementOptions(core, options);
   placement.push_channels = core.connection.push.size();

@@ -40,6 +40,7 @@ class DestinationResources {
   void KeepUserfaultfdOpen() { uffd_->StayOpen(); }
 
  private:
+  absl::Status OpenPlacement(const SessionCore& core, const DestinationOptions& options);
   absl::Status MakePlacement(SessionCore& core, const DestinationOptions& options, std::span<const PageRun> holes);
   absl::Status OpenStateFile(const GuestMemory& memory, const std::string& path);
   absl::Status KeepStateFile(const GuestMemory& memory, const std::string& path);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -101,9 +102,13 @@ void KeptGuest::Dismiss() {
   connection_.reset();
 }
 
-absl::StatusOr<KeptGuest> StartKeeper(const std::string& path, const Handshake& handshake) {
+absl::StatusOr<KeptGuest> StartKeeper(const std::string& path, const std::string& state_file,
+                                      const Handshake& handshake) {
   auto listener = ListenUnix(path);
   if (!listener.ok()) return listener.status();
+  if (unlink(state_file.c_str()) != 0 && errno != ENOENT) {
+    return absl::ErrnoToStatus(errno, "'" + state_file + "', left by another guest, cannot be removed");
+  }
   std::array<int, 2> ends{};
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
     return absl::ErrnoToStatus(errno, "socketpair");

@@ -28,8 +28,11 @@ class KeptGuest {
   UniqueFd connection_;
 };
 
-/// Forks the keeper. kAlreadyExists: there is one at `path` already.
-absl::StatusOr<KeptGuest> StartKeeper(const std::string& path, const Handshake& handshake);
+/// Forks the keeper. Removes `state_file` before: one that a guest without a keeper has left must not be taken for this
+/// guest's, at whatever moment its pager dies. kAlreadyExists: there is a keeper at `path` already, and the file is its
+/// guest's.
+absl::StatusOr<KeptGuest> StartKeeper(const std::string& path, const std::string& state_file,
+                                      const Handshake& handshake);
 
 struct TakenOver {
   Arrival::Guest guest;

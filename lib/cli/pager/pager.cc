@@ -122,10 +122,8 @@ void Pager::Begin(Arrival::Guest arrival, KeptGuest kept) {
 
 absl::Status Pager::Keep(Served& served) const {
   if (options_.state.empty() || served.kept.held()) return absl::OkStatus();
-  auto kept = StartKeeper(keeper_path(), served.arrival.handshake);
+  auto kept = StartKeeper(keeper_path(), options_.state, served.arrival.handshake);
   if (!kept.ok()) return kept.status();
-  // Left by a guest that had no keeper any more: nobody must take it for this one's.
-  unlink(options_.state.c_str());
   served.kept = *std::move(kept);
   return absl::OkStatus();
 }

@@ -129,11 +129,7 @@ TEST_CASE("memory that is taken before the source comes is what the guest gets",
   };
   const SessionPair pair = MakePair(source, Pushing(true), destination, std::move(options));
   CHECK(when_met == (shared ? kImage : 0));
-  pair.SwitchOver();
-  CHECK(TouchAll(destination, source, 3) == 0);
-  REQUIRE(pair.destination->WaitUntilResident(absl::Seconds(60)).ok());
-  CHECK(destination.FirstDifference(source).empty());
-  CheckBooks(pair.destination->Stats());
+  SwitchOverAndTouchAll(pair, destination, source);
 }
 
 TEST_CASE("sessions that never spin move everything too", "[fabrics]") {
@@ -146,12 +142,7 @@ TEST_CASE("sessions that never spin move everything too", "[fabrics]") {
   DestinationOptions destination_options;
   destination_options.spin = absl::ZeroDuration();
   const SessionPair pair = MakePair(source, std::move(source_options), destination, std::move(destination_options));
-  pair.SwitchOver();
-  CHECK(TouchAll(destination, source, 3) == 0);
-  REQUIRE(pair.destination->WaitUntilResident(absl::Seconds(60)).ok());
-  REQUIRE(pair.source->WaitUntilDrained(absl::Seconds(60)).ok());
-  CHECK(destination.FirstDifference(source).empty());
-  CheckBooks(pair.destination->Stats());
+  SwitchOverAndTouchAll(pair, destination, source);
 }
 
 TEST_CASE("a destination that has everything sleeps", "[fabrics]") {

@@ -74,12 +74,7 @@ TEST_CASE("all three methods together, with a guest that writes until the switch
   INFO(report.status().ToString());
   REQUIRE(report.ok());
   CHECK(report->pages_sent > 0);
-  pair.SwitchOver();
-  CHECK(TouchAll(destination, source, 3) == 0);
-  REQUIRE(pair.destination->WaitUntilResident(absl::Seconds(60)).ok());
-  REQUIRE(pair.source->WaitUntilDrained(absl::Seconds(60)).ok());
-  CHECK(destination.FirstDifference(source).empty());
-  CheckBooks(pair.destination->Stats());
+  SwitchOverAndTouchAll(pair, destination, source);
 }
 
 TEST_CASE("with a budget for a small part, the part that the guest touches goes ahead", "[fabrics]") {

@@ -61,6 +61,16 @@ inline void CheckBooks(const SessionStats& stats) {
   CHECK(stats.metadata_bytes_per_page <= 3.0);
 }
 
+/// The guest goes over, touches everything, and finds it as it was; both ends come to their end.
+inline void SwitchOverAndTouchAll(const SessionPair& pair, GuestImage& destination, GuestImage& source) {
+  pair.SwitchOver();
+  CHECK(TouchAll(destination, source, 3) == 0);
+  REQUIRE(pair.destination->WaitUntilResident(absl::Seconds(60)).ok());
+  REQUIRE(pair.source->WaitUntilDrained(absl::Seconds(60)).ok());
+  CHECK(destination.FirstDifference(source).empty());
+  CheckBooks(pair.destination->Stats());
+}
+
 }  // namespace farfault
 
 #endif  // FARFAULT_TEST_INTEGRATION_RUNTIME_WHOLE_SESSIONS_H_
